@@ -1,0 +1,87 @@
+# make          build everything into build/ (SAN=asan, SAN=tsan: into build/asan, build/tsan)
+# make demo     the main job on a network of its own; root
+# make check    all tests, scaled down; root
+# make accept L=P3   one acceptance line at full size
+# make lint · make deps · make install PREFIX= DESTDIR= · make clean
+
+PREFIX ?= /usr/local
+CC = gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+VXPROBE_CAPTURES ?= ../shared/captures
+export VXPROBE_CAPTURES
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+B := build$(if $(SAN),/$(SAN))
+SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_tsan := -fsanitize=thread
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(if $(CI),-Werror)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -isystem $(B) \
+	-DVERSION='"$(VERSION)"' -MMD -MP -pthread
+LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lmicrohttpd -lm
+
+PROBE := $(filter-out probe/main.c,$(wildcard probe/*.c probe/*/*.c))
+UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
+RING := $(wildcard tests/ring/*.c)
+PROGRAMS := $(B)/vxprobe $(B)/vxcap $(B)/vxmirror
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+all: $(PROGRAMS)
+
+$(B)/vxprobe: $(call obj,probe/main.c) $(B)/libprobe.a
+$(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
+$(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
+$(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
+$(B)/unit: LDLIBS += -lcriterion -lz
+$(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
+$(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
+$(PROGRAMS) $(B)/unit $(B)/cut $(RING:tests/ring/%.c=$(B)/ring-%):
+	$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
+
+$(B)/libprobe.a: $(call obj,$(PROBE))
+	rm -f $@ && ar rcs $@ $^
+
+# The kernel half: clang compiles it, bpftool makes the header that carries it.
+$(B)/steer.bpf.o: bpf/steer.bpf.c | deps
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Iinclude \
+		-I/usr/include/$(shell uname -m)-linux-gnu -MMD -MP -c $< -o $@
+$(B)/steer.skel.h: $(B)/steer.bpf.o
+	$(BPFTOOL) gen skeleton $< name steer > $@.new && mv $@.new $@
+$(call obj,probe/path/attach.c): $(B)/steer.skel.h
+
+$(B)/probe/path/%.o: WARN += -Wconversion
+$(B)/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# Installs what is missing, or says what it is. Quick when nothing is.
+deps:
+	@tools/deps build
+
+check: all $(B)/unit $(RING:tests/ring/%.c=$(B)/ring-%)
+	@tools/deps check
+	tests/run $(B)
+
+accept: all
+	@tools/deps check
+	tests/accept/$(L) $(B)
+
+demo: all
+	@tools/deps demo
+	tools/demo $(B)
+
+lint:
+	@tools/deps lint
+	tools/lint $(B)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	rm -rf build
+
+.PHONY: all deps check accept demo lint install clean
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

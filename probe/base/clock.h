@@ -1,0 +1,13 @@
+/*
+ * clock: the only place that asks what time it is. Sources and the control thread call it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+uint64_t clock_monotonic_ns(void);
+/* CLOCK_REALTIME - CLOCK_MONOTONIC, to within a microsecond. Constant but for steps of the clock:
+ * NTP slews both alike. */
+int64_t clock_offset_ns(void);
+/* Sleeps; may end early. */
+void clock_nap(uint64_t ns);

@@ -1,0 +1,14 @@
+/*
+ * err: one sentence for the operator, written where the names are known, printed once by main.
+ *
+ * Any thread; the struct is the caller's. Never allocates.
+ */
+#pragma once
+
+struct err {
+	char text[320];
+};
+
+/* Writes the sentence and returns code, so that reporting and returning are one statement. */
+int err_set(struct err *err, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,15 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void log_line(const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	(void)fprintf(stderr, "vxprobe: %s\n", line);
+}

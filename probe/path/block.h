@@ -1,0 +1,142 @@
+/*
+ * block: pcapng blocks, written and read (draft-ietf-opsawg-pcapng).
+ *
+ * Pure functions over the caller's memory; any thread. Blocks are written little endian, with
+ * nanosecond times and LINKTYPE_ETHERNET; they are read in either byte order, with any resolution,
+ * any number of sections and any mix of snap lengths and link types.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Snap length of every interface block. libpcap refuses files whose interfaces differ in it. */
+#define BLOCK_SNAPLEN           262144
+#define BLOCK_LINKTYPE_ETHERNET 1
+/* Largest block that is read: libpcap's own limit. A longer one is damage. */
+#define BLOCK_MAX (16u << 20)
+
+enum {
+	BLOCK_TYPE_SECTION = 0x0a0d0d0a,
+	BLOCK_TYPE_INTERFACE = 1,
+	BLOCK_TYPE_OBSOLETE_PACKET = 2,
+	BLOCK_TYPE_SIMPLE_PACKET = 3,
+	BLOCK_TYPE_STATISTICS = 5,
+	BLOCK_TYPE_ENHANCED_PACKET = 6,
+};
+
+/* Option codes are counted anew in each type of block; end and comment are common to all. */
+enum {
+	BLOCK_OPT_END = 0,
+	BLOCK_OPT_COMMENT = 1,
+	BLOCK_SHB_USERAPPL = 4,
+	BLOCK_IF_NAME = 2,
+	BLOCK_IF_DESCRIPTION = 3,
+	BLOCK_IF_TSRESOL = 9,
+	BLOCK_IF_TSOFFSET = 14,
+	BLOCK_EPB_PACKETID = 5,
+	BLOCK_EPB_QUEUE = 6,
+	BLOCK_ISB_STARTTIME = 2,
+	BLOCK_ISB_ENDTIME = 3,
+	BLOCK_ISB_IFRECV = 4,
+	BLOCK_ISB_IFDROP = 5,
+	BLOCK_ISB_USRDELIV = 8,
+};
+
+/* ---- writing ----
+ *
+ * A packet block as this probe writes it (EPB, section 4.3), so that its ends can be reached
+ * without parsing:
+ *
+ *   | 0 type 6 | 4 total length | 8 interface | 12 time high | 16 time low | 20 captured |
+ *   | 24 original | 28 packet bytes, padded to 4 |
+ *   | tail: epb_packetid (12 bytes) | epb_queue (8) | opt_endofopt (4) | total length (4) |
+ */
+#define BLOCK_PACKET_HEAD 28
+#define BLOCK_PACKET_TAIL 28
+
+struct block_packet {
+	uint64_t time_ns;   /* since 1970; read: 0 when the block has none, at most INT64_MAX */
+	uint32_t interface; /* number of the interface block in its section, from 0 */
+	uint32_t cap_len, wire_len;
+	const uint8_t *data; /* cap_len bytes */
+	uint64_t id;         /* epb_packetid; read: UINT64_MAX when there is none */
+	uint32_t queue;      /* epb_queue; read: UINT32_MAX when there is none */
+};
+
+/* Size of the whole block for cap_len bytes. */
+static inline size_t block_packet_len(uint32_t cap_len)
+{
+	return BLOCK_PACKET_HEAD + ((cap_len + 3u) & ~3u) + BLOCK_PACKET_TAIL;
+}
+
+/* Writes head and tail around cap_len bytes (p->data is not read: the caller copies them to
+ * out + BLOCK_PACKET_HEAD) and zeroes the padding. Needs id and queue. Returns the block's length.
+ */
+size_t block_packet_frame(uint8_t *out, const struct block_packet *p);
+
+/* The fields of a block that block_packet_frame wrote, read and changed in place. */
+uint32_t block_packet_total(const uint8_t *block);
+uint64_t block_packet_time(const uint8_t *block);
+uint32_t block_packet_interface(const uint8_t *block);
+uint64_t block_packet_id(const uint8_t *block);
+void block_packet_set(uint8_t *block, uint32_t interface, uint64_t time_ns);
+
+struct block_interface {
+	uint16_t linktype;
+	uint32_t snaplen;
+	char name[64];         /* if_name */
+	char description[256]; /* if_description */
+};
+
+struct block_statistics {
+	uint32_t interface;
+	uint64_t time_ns, start_ns, end_ns;
+	uint64_t received, dropped, delivered; /* isb_ifrecv, isb_ifdrop, isb_usrdeliv */
+};
+
+/* Each returns the block's length, or 0 when it does not fit into cap bytes. Texts may be NULL or
+ * empty: then the option is left out. */
+size_t block_section(uint8_t *out, size_t cap, const char *application, const char *comment);
+size_t block_interface(uint8_t *out, size_t cap, const struct block_interface *i);
+size_t block_statistics(uint8_t *out, size_t cap, const struct block_statistics *s);
+
+/* ---- reading ---- */
+
+enum block_kind {
+	BLOCK_SECTION,
+	BLOCK_INTERFACE,
+	BLOCK_PACKET, /* enhanced, simple and the obsolete packet block alike */
+	BLOCK_STATISTICS,
+	BLOCK_OTHER,
+};
+
+struct block {
+	enum block_kind kind;
+	struct block_packet packet;         /* BLOCK_PACKET; data points into the bytes read */
+	struct block_interface interface;   /* BLOCK_INTERFACE; longer texts are cut */
+	struct block_statistics statistics; /* BLOCK_STATISTICS */
+};
+
+/* What later blocks of a section refer to: its byte order and its interfaces, at most
+ * BLOCK_INTERFACES_MAX. */
+struct block_reader;
+
+#define BLOCK_INTERFACES_MAX (1u << 20)
+
+int block_reader_open(struct block_reader **out, struct err *err);
+/* Takes NULL. */
+void block_reader_close(struct block_reader *reader);
+
+/* Parses the block at p. On success *used is its length. -EAGAIN: len bytes are too few, *used says
+ * how many are needed (never more than BLOCK_MAX); -EBADMSG: damage, and err says which; -ENOMEM.
+ * Reading must begin with a section. After an error *out is undefined, and the block is as if it
+ * had not been read. */
+int block_read(struct block_reader *reader, const uint8_t *p, size_t len, struct block *out,
+	       size_t *used, struct err *err);
+
+/* Link type of an interface of the current section; packet blocks name only their number. */
+uint16_t block_reader_linktype(const struct block_reader *reader, uint32_t interface);

@@ -1,0 +1,62 @@
+#include "path/gather.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void copy_inner(uint8_t *out, const struct batch *batch, const struct packet *packet)
+{
+	uint32_t left = packet->cap_len - packet->len;
+
+	memcpy(out, packet->data, packet->len);
+	out += packet->len;
+	for (unsigned i = 0; left; i++) {
+		const struct segment *s = &batch->segment[packet->more + i];
+		const uint32_t n = s->len < left ? s->len : left;
+		memcpy(out, s->data, n);
+		out += n;
+		left -= n;
+	}
+}
+
+void gather_packet(struct chunk *chunk, const struct batch *batch, const struct packet *packet,
+		   uint32_t session, uint32_t wire_len, uint64_t id)
+{
+	const struct block_packet block = {.time_ns = packet->time_ns,
+					   .interface = session,
+					   .cap_len = packet->cap_len,
+					   .wire_len = wire_len,
+					   .id = id,
+					   .queue = packet->queue};
+	uint8_t *out = chunk->data + chunk->len;
+
+	assert(gather_has_room(chunk, packet));
+	copy_inner(out + BLOCK_PACKET_HEAD, batch, packet);
+	chunk->len += (uint32_t)block_packet_frame(out, &block);
+	chunk->packets++;
+}
+
+static uint32_t count_of(const struct chunk *chunk, uint32_t session)
+{
+	uint32_t n = 0;
+
+	for (uint32_t at = 0; at < chunk->len; at += block_packet_total(chunk->data + at))
+		n += block_packet_interface(chunk->data + at) == session;
+	return n;
+}
+
+uint32_t gather_move(struct chunk *chunk, uint32_t n, uint32_t from, uint32_t to)
+{
+	const uint32_t there = count_of(chunk, from);
+	uint32_t skip = there > n ? there - n : 0;
+
+	for (uint32_t at = 0; at < chunk->len; at += block_packet_total(chunk->data + at)) {
+		uint8_t *block = chunk->data + at;
+		if (block_packet_interface(block) != from)
+			continue;
+		if (skip)
+			skip--;
+		else
+			block_packet_set(block, to, block_packet_time(block));
+	}
+	return there < n ? there : n;
+}

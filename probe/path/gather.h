@@ -1,0 +1,34 @@
+/*
+ * gather: the one copy. What is kept of a packet goes, as a finished pcapng block, into a chunk.
+ *
+ * Worker thread. The block's interface field holds the session id and its time is the source's; the
+ * writer puts in the file's interface number and the wall clock.
+ */
+#pragma once
+
+#include "path/block.h"
+#include "path/decap.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Blocks, one behind the other. Owned by exactly one thread at a time: see handoff.h. */
+struct chunk {
+	uint8_t *data;
+	uint32_t cap, len;
+	uint32_t packets;
+	uint32_t origin; /* number of the worker whose chunk it is */
+};
+
+static inline bool gather_has_room(const struct chunk *chunk, const struct packet *packet)
+{
+	return chunk->len + block_packet_len(packet->cap_len) <= chunk->cap;
+}
+
+/* Appends the packet; the caller has asked for room. id: epb_packetid. */
+void gather_packet(struct chunk *chunk, const struct batch *batch, const struct packet *packet,
+		   uint32_t session, uint32_t wire_len, uint64_t id);
+
+/* Gives the last n packets of session `from` in this chunk to session `to`. Returns how many of
+ * them were still there. */
+uint32_t gather_move(struct chunk *chunk, uint32_t n, uint32_t from, uint32_t to);

@@ -1,0 +1,143 @@
+/*
+ * pack: pcapng blocks into independent zstd frames, and an index behind them.
+ *
+ *   frame 0 (SHB, IDBs, EPBs ...) ... frame k | skippable: our index | skippable: zstd seek table
+ *
+ * A frame is cut at a block boundary once it holds frame_len bytes, so each frame begins with a
+ * block and can be read alone, given the interface blocks that the index repeats. The seek table is
+ * zstd's seekable format 0.1.0.
+ *
+ * The packing half is one writer thread's. The unpacking half runs in vxcap.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Longest block that fits: an EPB of a 65,535-byte packet, or an interface block. */
+#define PACK_BLOCK_MAX (70u << 10)
+/* Most bytes that a frame holds, pending or read back: what a reader must be able to allocate. */
+#define PACK_FRAME_MAX (64u << 20)
+/* Most that one file's index holds, and a reader takes. 65,536 frames of 1 MiB are 64 GiB of input;
+ * 2 MiB are over 5,000 of the longest interface blocks that this probe writes. */
+#define PACK_FRAMES_MAX      65536u
+#define PACK_DEFINITIONS_MAX (2u << 20)
+
+/*
+ * The end of a file; every number is little endian, n is the number of frames:
+ *
+ *   +0    u32 0x184D2A5D          skippable frame (RFC 8878 section 3.1.2): our index
+ *   +4    u32 8 + 20 n + d
+ *   +8    u32 1                   version
+ *   +12   u32 n
+ *   +16   n times: u64 first_ns | u64 last_ns | u32 packets     (first > last: no packet)
+ *         d bytes: the section block and every interface block, as they are in the frames
+ *
+ *   +0    u32 0x184D2A5E          skippable frame: zstd seek table (seekable format 0.1.0)
+ *   +4    u32 8 n + 9
+ *   +8    n times: u32 compressed length | u32 raw length
+ *         u32 n | u8 0 (no checksums) | u32 0x8F92EAB1
+ *
+ * The seek table lists the frames with blocks alone: their lengths sum to where the index begins.
+ */
+#define PACK_INDEX_MAGIC    0x184D2A5Du
+#define PACK_INDEX_VERSION  1u
+#define PACK_INDEX_HEAD     16u
+#define PACK_INDEX_ENTRY    20u
+#define PACK_SEEK_MAGIC     0x184D2A5Eu
+#define PACK_SEEK_END_MAGIC 0x8F92EAB1u
+#define PACK_SEEK_HEAD      8u
+#define PACK_SEEK_ENTRY     8u
+#define PACK_SEEK_END       9u
+
+/* What all packs of one writer thread share: the zstd context and its output. */
+struct packer;
+
+struct packer_config {
+	size_t frame_len; /* bytes of input per frame; 1 MiB unless memory is short */
+	int level;        /* zstd level */
+	/* Of one file, at most: frames, and bytes of definitions that its index repeats. */
+	size_t frames_max, definitions_max;
+};
+
+/* -EINVAL: frame_len is 0 or too near PACK_FRAME_MAX, the index's limits are over those above, or
+ * zstd has no such level. */
+int packer_open(struct packer **out, const struct packer_config *config, struct err *err);
+/* After its packs. Takes NULL. */
+void packer_close(struct packer *packer);
+/* Bytes that a packer, and each pack on it, allocate at most. A pack's index grows by doubling, at
+ * pack_flush and pack_add_definition. */
+size_t packer_memory(const struct packer_config *config);
+size_t pack_memory(const struct packer_config *config);
+
+/* One open file. */
+struct pack;
+
+int pack_open(struct pack **out, struct packer *packer, struct err *err);
+/* Takes NULL. What is pending is lost. */
+void pack_close(struct pack *pack);
+
+/* Appends a block: a packet of time_ns; or a definition (section or interface block), which the
+ * index repeats; or another block (statistics). The caller flushes first when pack_is_full.
+ * len <= PACK_BLOCK_MAX. A definition that the index has no room for is not added: -ENOMEM, or
+ * -ENOBUFS over definitions_max. */
+void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64_t time_ns);
+int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len);
+void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
+/* True when frame_len bytes are pending. */
+bool pack_is_full(const struct pack *pack);
+/* True when the index has little room left: end the file, while its last blocks still fit. */
+bool pack_is_exhausted(const struct pack *pack);
+/* Packets pending, that is added since the last flush. */
+uint32_t pack_pending(const struct pack *pack);
+
+/* Compresses what is pending into one frame. *out is lent until the next call on this packer;
+ * *len = 0 when nothing was pending. On failure it stays pending: -ENOMEM; -ENOBUFS: the file
+ * has frames_max frames; -EIO: zstd failed. */
+int pack_flush(struct pack *pack, const uint8_t **out, size_t *len);
+/* The index and the seek table, lent until pack_close. Nothing may follow. Flush first. -ENOMEM. */
+int pack_finish(struct pack *pack, const uint8_t **out, size_t *len);
+
+/* ---- reading ---- */
+
+struct unpack_frame {
+	uint64_t offset; /* in the packed stream */
+	uint32_t len, raw_len;
+	uint32_t packets;
+	uint64_t first_ns, last_ns; /* earliest and latest packet; first > last: no packet */
+};
+
+/* Where packed bytes come from; short reads only at the end, -errno on error. */
+struct unpack_source {
+	ssize_t (*read)(void *arg, uint64_t offset, void *buf, size_t len);
+	void *arg;
+	uint64_t size;
+};
+
+struct unpack;
+
+/* Reads the index; where there is none that fits the file (cut by a crash, or written without)
+ * finds the frames by reading them all once, in memory bounded by PACK_FRAME_MAX. Of a last frame
+ * that is cut, the whole blocks that zstd still gives count as a frame. -EBADMSG: damaged, or not
+ * made as above (a frame over PACK_FRAME_MAX, a block over two frames, a second section). source is
+ * copied. */
+int unpack_open(struct unpack **out, const struct unpack_source *source, struct err *err);
+/* Takes NULL. */
+void unpack_close(struct unpack *unpack);
+
+/* True when the index was used: opening again costs no pass over the whole file. */
+bool unpack_is_indexed(const struct unpack *unpack);
+/* True when the stream ends inside a frame. */
+bool unpack_is_cut(const struct unpack *unpack);
+
+unsigned unpack_frames(const struct unpack *unpack);
+const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i);
+/* The section block and all interface blocks of the file, one behind the other: what a block reader
+ * must be given before any frame but the first. Lent until close. */
+const uint8_t *unpack_interfaces(const struct unpack *unpack, size_t *len);
+/* Decompresses frame i into out (raw_len bytes). -EBADMSG: damaged, or not as the index says. */
+int unpack_read(struct unpack *unpack, unsigned i, uint8_t *out, struct err *err);

@@ -1,0 +1,496 @@
+/*
+ * The reading half of pack.h: the index where there is a good one, else a pass over everything.
+ */
+#include "path/pack.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "base/array.h"
+
+#include "path/block.h"
+
+/* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
+#define INPUT_LEN (128u << 10)
+/* Shortest block of any kind (type, two lengths): bounds what an index may claim. */
+#define BLOCK_MIN 12u
+
+struct unpack {
+	struct unpack_source source;
+	struct unpack_frame *frames;
+	size_t n_frames, frames_cap;
+	uint8_t *definitions;
+	size_t definitions_len, definitions_cap;
+	bool is_indexed;
+	bool is_cut; /* the last of frames is cut */
+};
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t le;
+
+	memcpy(&le, p, sizeof(le));
+	return le32toh(le);
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+static int err_source(struct err *err, int ret, uint64_t offset)
+{
+	return err_set(err, ret, "cannot read its content at byte %llu: %s",
+		       (unsigned long long)offset,
+		       ret == -EBADMSG ? "it was altered" : strerror(-ret));
+}
+
+/* ---- the index ---- */
+
+/* Reads [offset, offset + len) into new memory. */
+static int read_part(const struct unpack *unpack, uint64_t offset, size_t len, uint8_t **out,
+		     struct err *err)
+{
+	uint8_t *part = malloc(len);
+
+	if (!part)
+		return err_set(err, -ENOMEM, "out of memory");
+	const ssize_t got = unpack->source.read(unpack->source.arg, offset, part, len);
+	if (got == (ssize_t)len) {
+		*out = part;
+		return 0;
+	}
+	free(part);
+	return err_source(err, got < 0 ? (int)got : -EIO, offset);
+}
+
+static bool frame_is_plausible(const struct unpack_frame *frame)
+{
+	return frame->raw_len >= BLOCK_MIN && frame->raw_len <= PACK_FRAME_MAX && frame->len > 0 &&
+	       frame->len <= ZSTD_compressBound(frame->raw_len) &&
+	       frame->packets <= frame->raw_len / BLOCK_MIN &&
+	       (frame->packets > 0) == (frame->first_ns <= frame->last_ns);
+}
+
+/* True when the bytes are nothing, or a section block and interface blocks. */
+static bool definitions_are_sound(const uint8_t *p, size_t len)
+{
+	const uint8_t *const end = p + len;
+	enum block_kind want = BLOCK_SECTION;
+	struct block_reader *reader;
+	struct err ignored;
+
+	if (block_reader_open(&reader, &ignored))
+		return false;
+	while (p < end) {
+		struct block block;
+		size_t used;
+
+		if (block_read(reader, p, (size_t)(end - p), &block, &used, &ignored) ||
+		    block.kind != want)
+			break;
+		want = BLOCK_INTERFACE;
+		p += used;
+	}
+	block_reader_close(reader);
+	return p == end;
+}
+
+/* Takes the index apart, of len bytes. False: it is none, or contradicts itself. */
+static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
+{
+	const size_t entries_end = PACK_INDEX_HEAD + unpack->n_frames * PACK_INDEX_ENTRY;
+
+	if (len < entries_end || len - entries_end > PACK_DEFINITIONS_MAX ||
+	    get32(index) != PACK_INDEX_MAGIC || get32(index + 4) != len - 8 ||
+	    get32(index + 8) != PACK_INDEX_VERSION || get32(index + 12) != unpack->n_frames)
+		return false;
+	for (size_t i = 0; i < unpack->n_frames; i++) {
+		const uint8_t *const entry = index + PACK_INDEX_HEAD + i * PACK_INDEX_ENTRY;
+		struct unpack_frame *const frame = &unpack->frames[i];
+
+		frame->first_ns = get64(entry);
+		frame->last_ns = get64(entry + 8);
+		frame->packets = get32(entry + 16);
+		if (!frame_is_plausible(frame))
+			return false;
+	}
+	unpack->definitions_len = len - entries_end;
+	if (!definitions_are_sound(index + entries_end, unpack->definitions_len) ||
+	    array_grow((void **)&unpack->definitions, &unpack->definitions_cap,
+		       unpack->definitions_len, 1))
+		return false;
+	if (unpack->definitions_len)
+		memcpy(unpack->definitions, index + entries_end, unpack->definitions_len);
+	return true;
+}
+
+/* Takes the seek table apart. Returns where the frames end, or UINT64_MAX when it is none. */
+static uint64_t table_parse(struct unpack *unpack, const uint8_t *table, size_t len)
+{
+	const size_t n = (len - PACK_SEEK_HEAD - PACK_SEEK_END) / PACK_SEEK_ENTRY;
+	uint64_t offset = 0;
+
+	if (get32(table) != PACK_SEEK_MAGIC || get32(table + 4) != len - PACK_SEEK_HEAD ||
+	    array_grow((void **)&unpack->frames, &unpack->frames_cap, n, sizeof(*unpack->frames)))
+		return UINT64_MAX;
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *const entry = table + PACK_SEEK_HEAD + i * PACK_SEEK_ENTRY;
+
+		unpack->frames[i] = (struct unpack_frame){
+			.offset = offset, .len = get32(entry), .raw_len = get32(entry + 4)};
+		offset += unpack->frames[i].len;
+	}
+	unpack->n_frames = n;
+	return offset;
+}
+
+/* Length of the seek table that ends the stream; 0: none does. */
+static int find_table(const struct unpack *unpack, size_t *len, struct err *err)
+{
+	const uint64_t size = unpack->source.size;
+	uint8_t *end;
+
+	*len = 0;
+	if (size < PACK_SEEK_HEAD + PACK_SEEK_END)
+		return 0;
+	const int ret = read_part(unpack, size - PACK_SEEK_END, PACK_SEEK_END, &end, err);
+	if (ret)
+		return ret;
+	const uint32_t n = get32(end);
+	const size_t want = PACK_SEEK_HEAD + (size_t)n * PACK_SEEK_ENTRY + PACK_SEEK_END;
+	if (n <= PACK_FRAMES_MAX && want <= size && end[4] == 0 &&
+	    get32(end + 5) == PACK_SEEK_END_MAGIC)
+		*len = want;
+	free(end);
+	return 0;
+}
+
+/* Nothing in the index is believed before all of it fits the stream's size. */
+static int read_index(struct unpack *unpack, struct err *err)
+{
+	const uint64_t size = unpack->source.size;
+	size_t table_len;
+	uint8_t *part;
+
+	int ret = find_table(unpack, &table_len, err);
+	if (ret || table_len == 0)
+		return ret;
+	ret = read_part(unpack, size - table_len, table_len, &part, err);
+	if (ret)
+		return ret;
+	const uint64_t frames_end = table_parse(unpack, part, table_len);
+	free(part);
+	if (frames_end > size - table_len)
+		return 0;
+	const uint64_t index_len = size - table_len - frames_end;
+	if (index_len >
+		    PACK_INDEX_HEAD + PACK_FRAMES_MAX * PACK_INDEX_ENTRY + PACK_DEFINITIONS_MAX ||
+	    index_len < PACK_INDEX_HEAD)
+		return 0;
+	ret = read_part(unpack, frames_end, (size_t)index_len, &part, err);
+	if (ret)
+		return ret;
+	unpack->is_indexed = index_parse(unpack, part, (size_t)index_len);
+	free(part);
+	return 0;
+}
+
+/* ---- a stream, decompressed piece by piece ---- */
+
+struct input {
+	const struct unpack_source *source;
+	ZSTD_DCtx *zstd;
+	uint64_t offset, end; /* of the source: next byte to read, and the last one allowed */
+	ZSTD_inBuffer ready;
+	uint8_t bytes[INPUT_LEN];
+};
+
+static int input_open(struct input **out, const struct unpack *unpack, uint64_t offset,
+		      uint64_t end, struct err *err)
+{
+	struct input *input = malloc(sizeof(*input));
+
+	if (!input)
+		return err_set(err, -ENOMEM, "out of memory");
+	input->source = &unpack->source;
+	input->offset = offset;
+	input->end = end;
+	input->ready = (ZSTD_inBuffer){.src = input->bytes};
+	input->zstd = ZSTD_createDCtx();
+	if (!input->zstd) {
+		free(input);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*out = input;
+	return 0;
+}
+
+static void input_close(struct input *input)
+{
+	if (!input)
+		return;
+	ZSTD_freeDCtx(input->zstd);
+	free(input);
+}
+
+/* Offset of the first byte that is not decompressed. */
+static uint64_t input_position(const struct input *input)
+{
+	return input->offset - (input->ready.size - input->ready.pos);
+}
+
+/* Makes sure that bytes are ready, unless the input is at its end. */
+static int input_fill(struct input *input, struct err *err)
+{
+	uint64_t want = input->end - input->offset;
+
+	if (input->ready.pos < input->ready.size || want == 0)
+		return 0;
+	if (want > INPUT_LEN)
+		want = INPUT_LEN;
+	const ssize_t got =
+		input->source->read(input->source->arg, input->offset, input->bytes, (size_t)want);
+	if (got < 0)
+		return err_source(err, (int)got, input->offset);
+	if ((uint64_t)got < want) /* the file shrank */
+		input->end = input->offset + (uint64_t)got;
+	input->ready.size = (size_t)got;
+	input->ready.pos = 0;
+	input->offset += (uint64_t)got;
+	return 0;
+}
+
+static bool input_is_at_end(const struct input *input)
+{
+	return input_position(input) == input->end;
+}
+
+/* Decompresses until the frame ends (*whole), out is full, or the input is at its end. */
+static int input_decompress(struct input *input, ZSTD_outBuffer *out, bool *whole, struct err *err)
+{
+	size_t room;
+
+	do {
+		const int ret = input_fill(input, err);
+		if (ret)
+			return ret;
+		room = out->size - out->pos;
+		const bool at_end = input_is_at_end(input);
+		const size_t left = ZSTD_decompressStream(input->zstd, out, &input->ready);
+		if (ZSTD_isError(left))
+			return err_set(err, -EBADMSG, "its content is damaged before byte %llu: %s",
+				       (unsigned long long)input->offset, ZSTD_getErrorName(left));
+		*whole = left == 0;
+		/* Without input, what zstd still held has come out unless out was too small for it.
+		 */
+		if (at_end && out->size > out->pos)
+			return 0;
+	} while (!*whole && (out->pos < out->size || !input_is_at_end(input)) && room > 0);
+	return 0;
+}
+
+/* ---- a pass over all frames, where there is no index ---- */
+
+struct scan {
+	struct unpack *unpack;
+	struct input *input;
+	struct block_reader *reader;
+	ZSTD_outBuffer raw; /* of the current frame; dst is owned */
+};
+
+static int note_definition(struct unpack *unpack, const uint8_t *block, size_t len, struct err *err)
+{
+	const size_t want = unpack->definitions_len + len;
+
+	if (want > PACK_DEFINITIONS_MAX)
+		return err_set(err, -EBADMSG, "its interface blocks are over %u bytes",
+			       PACK_DEFINITIONS_MAX);
+	if (array_grow((void **)&unpack->definitions, &unpack->definitions_cap, want, 1))
+		return err_set(err, -ENOMEM, "out of memory");
+	memcpy(unpack->definitions + unpack->definitions_len, block, len);
+	unpack->definitions_len = want;
+	return 0;
+}
+
+static void note_packet(struct unpack_frame *frame, uint64_t time_ns)
+{
+	frame->packets++;
+	if (time_ns < frame->first_ns)
+		frame->first_ns = time_ns;
+	if (time_ns > frame->last_ns)
+		frame->last_ns = time_ns;
+}
+
+/* Parses the whole blocks of raw; frame->raw_len becomes their length. */
+static int scan_blocks(struct scan *scan, struct unpack_frame *frame, struct err *err)
+{
+	const uint8_t *const raw = scan->raw.dst;
+	size_t pos = 0, used;
+
+	while (pos < scan->raw.pos) {
+		struct block block;
+		int ret = block_read(scan->reader, raw + pos, scan->raw.pos - pos, &block, &used,
+				     err);
+
+		if (ret == -EAGAIN)
+			break;
+		if (!ret && block.kind == BLOCK_SECTION && scan->unpack->definitions_len)
+			ret = err_set(err, -EBADMSG, "it has a second section: split it first");
+		else if (!ret && (block.kind == BLOCK_SECTION || block.kind == BLOCK_INTERFACE))
+			ret = note_definition(scan->unpack, raw + pos, used, err);
+		else if (!ret && block.kind == BLOCK_PACKET)
+			note_packet(frame, block.packet.time_ns);
+		if (ret)
+			return ret;
+		pos += used;
+	}
+	frame->raw_len = (uint32_t)pos;
+	return 0;
+}
+
+static int scan_grow(struct scan *scan, struct err *err)
+{
+	const size_t size = scan->raw.size ? scan->raw.size * 2 : 2u << 20;
+
+	if (size > PACK_FRAME_MAX)
+		return err_set(
+			err, -EBADMSG,
+			"a zstd frame of it holds over %u MiB: try `zstd -dc` and the plain file",
+			PACK_FRAME_MAX >> 20);
+	void *bigger = realloc(scan->raw.dst, size);
+	if (!bigger)
+		return err_set(err, -ENOMEM, "out of memory");
+	scan->raw.dst = bigger;
+	scan->raw.size = size;
+	return 0;
+}
+
+static int scan_frame(struct scan *scan, struct err *err)
+{
+	struct unpack *const unpack = scan->unpack;
+	struct unpack_frame frame = {.first_ns = UINT64_MAX, .offset = input_position(scan->input)};
+	bool whole = false;
+	int ret;
+
+	scan->raw.pos = 0;
+	do {
+		ret = scan->raw.pos == scan->raw.size ? scan_grow(scan, err) : 0;
+		if (!ret)
+			ret = input_decompress(scan->input, &scan->raw, &whole, err);
+		if (ret)
+			return ret;
+	} while (!whole && scan->raw.pos == scan->raw.size);
+	const uint64_t len = input_position(scan->input) - frame.offset;
+	ret = scan_blocks(scan, &frame, err);
+	if (ret)
+		return ret;
+	if (len > UINT32_MAX || unpack->n_frames == PACK_FRAMES_MAX ||
+	    (whole && frame.raw_len < scan->raw.pos))
+		return err_set(err, -EBADMSG,
+			       "its zstd frames are not cut as vxprobe cuts them: try `zstd -dc`");
+	unpack->is_cut = !whole;
+	if (frame.raw_len == 0) /* skippable, or cut too early */
+		return 0;
+	frame.len = (uint32_t)len;
+	if (array_grow((void **)&unpack->frames, &unpack->frames_cap, unpack->n_frames + 1,
+		       sizeof(frame)))
+		return err_set(err, -ENOMEM, "out of memory");
+	unpack->frames[unpack->n_frames++] = frame;
+	return 0;
+}
+
+static int scan_all(struct unpack *unpack, struct err *err)
+{
+	struct scan scan = {.unpack = unpack};
+	int ret = input_open(&scan.input, unpack, 0, unpack->source.size, err);
+
+	unpack->n_frames = 0;
+	unpack->definitions_len = 0;
+	if (!ret)
+		ret = block_reader_open(&scan.reader, err);
+	while (!ret && !input_is_at_end(scan.input))
+		ret = scan_frame(&scan, err);
+	if (scan.reader)
+		block_reader_close(scan.reader);
+	input_close(scan.input);
+	free(scan.raw.dst);
+	return ret;
+}
+
+/* ---- what readers call ---- */
+
+int unpack_open(struct unpack **out, const struct unpack_source *source, struct err *err)
+{
+	struct unpack *unpack = calloc(1, sizeof(*unpack));
+
+	if (!unpack)
+		return err_set(err, -ENOMEM, "out of memory");
+	unpack->source = *source;
+	int ret = read_index(unpack, err);
+	if (!ret && !unpack->is_indexed)
+		ret = scan_all(unpack, err);
+	if (ret) {
+		unpack_close(unpack);
+		return ret;
+	}
+	*out = unpack;
+	return 0;
+}
+
+void unpack_close(struct unpack *unpack)
+{
+	if (!unpack)
+		return;
+	free(unpack->definitions);
+	free(unpack->frames);
+	free(unpack);
+}
+
+bool unpack_is_indexed(const struct unpack *unpack)
+{
+	return unpack->is_indexed;
+}
+
+bool unpack_is_cut(const struct unpack *unpack)
+{
+	return unpack->is_cut;
+}
+
+unsigned unpack_frames(const struct unpack *unpack)
+{
+	return (unsigned)unpack->n_frames;
+}
+
+const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i)
+{
+	return &unpack->frames[i];
+}
+
+const uint8_t *unpack_interfaces(const struct unpack *unpack, size_t *len)
+{
+	*len = unpack->definitions_len;
+	return unpack->definitions;
+}
+
+int unpack_read(struct unpack *unpack, unsigned i, uint8_t *out, struct err *err)
+{
+	const struct unpack_frame *const frame = &unpack->frames[i];
+	const bool is_cut = unpack->is_cut && i + 1 == unpack->n_frames;
+	ZSTD_outBuffer raw = {.dst = out, .size = frame->raw_len};
+	struct input *input;
+	bool whole;
+
+	int ret = input_open(&input, unpack, frame->offset, frame->offset + frame->len, err);
+	if (ret)
+		return ret;
+	ret = input_decompress(input, &raw, &whole, err);
+	if (!ret && (raw.pos < raw.size || (!is_cut && !(whole && input_is_at_end(input)))))
+		ret = err_set(err, -EBADMSG, "its zstd frame %u is not as long as the index says",
+			      i);
+	input_close(input);
+	return ret;
+}

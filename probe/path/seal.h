@@ -1,0 +1,89 @@
+/*
+ * seal: age v1 encryption (C2SP age.md) to X25519 recipients, and its undoing.
+ *
+ * The writer half runs on a writer thread and knows public keys only. The reader half (unseal) runs
+ * in vxcap, where the identity is. OpenSSL does all cryptography.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SEAL_CHUNK          65536u
+#define SEAL_TAG            16u
+#define SEAL_RECIPIENTS_MAX 64
+
+struct seal_recipient {
+	uint8_t x25519[32];
+};
+
+/* "age1..." (Bech32). -EINVAL with a sentence that names the text. */
+int seal_recipient_parse(struct seal_recipient *out, const char *text, struct err *err);
+
+/* Fills buf with unpredictable bytes. Must not fail: abort instead. Tests pass a counter. */
+typedef void (*seal_random_fn)(uint8_t *buf, size_t len);
+void seal_random(uint8_t *buf, size_t len);
+
+struct seal;
+
+/* A new file key for one file. n is 1 to SEAL_RECIPIENTS_MAX. -EINVAL: n, or a recipient that is no
+ * valid key. */
+int seal_open(struct seal **out, const struct seal_recipient *recipients, unsigned n,
+	      seal_random_fn random, struct err *err);
+/* Wipes the keys. Takes NULL. */
+void seal_close(struct seal *seal);
+
+/* Bytes that an open seal allocates, apart from some 2 KiB of OpenSSL's. */
+size_t seal_memory(void);
+/* Most bytes that header, update or final can give for len bytes of input. */
+size_t seal_bound(const struct seal *seal, size_t len);
+/* Header and payload nonce: the first bytes of the file. Returns their length. */
+size_t seal_header(struct seal *seal, uint8_t *out);
+/* Takes len bytes, gives the sealed chunks that are complete and known not to be the last. Up to
+ * one chunk (SEAL_CHUNK bytes) stays inside. After an error (-EIO) only close is allowed. */
+int seal_update(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out, size_t *out_len);
+/* Gives the last chunk. Nothing may follow. */
+int seal_final(struct seal *seal, uint8_t *out, size_t *out_len);
+
+/* ---- reading ---- */
+
+struct seal_identity {
+	uint8_t secret[32];
+};
+
+/* Reads an identity file as age-keygen writes it: comments, blank lines, AGE-SECRET-KEY-1... lines.
+ * Returns the number read, 1 to max; "-" is standard input. -EINVAL: a line is none, or no line is
+ * one; -E2BIG: more than max; -EFBIG: over 64 KiB; else why it cannot be read. No secret gets into
+ * err. */
+int seal_identities_read(struct seal_identity *out, unsigned max, const char *path,
+			 struct err *err);
+/* The recipient that belongs to an identity. */
+int seal_identity_recipient(const struct seal_identity *identity, struct seal_recipient *out);
+/* "age1..." text, 62 characters and NUL. */
+void seal_recipient_format(const struct seal_recipient *recipient, char out[static 64]);
+
+struct unseal;
+
+/* Reads the header from fd (borrowed, seekable) and finds the file key. -EACCES: no identity opens
+ * it; -EBADMSG: not an age file, or damaged; err says which. */
+int unseal_open(struct unseal **out, int fd, const struct seal_identity *identities, unsigned n,
+		struct err *err);
+/* Wipes the keys. Takes NULL; fd stays open. */
+void unseal_close(struct unseal *unseal);
+
+/* Number of recipients of any kind in the header of fd, without any key. -EBADMSG: not an age
+ * file. */
+int unseal_count_recipients(int fd, struct err *err);
+
+/* True when the last chunk is there and authentic: the file is as its writer closed it. Becomes
+ * false, and size less, when a read finds a last chunk before the end. */
+bool unseal_is_complete(const struct unseal *unseal);
+/* Plaintext bytes that can be read: of a cut file, those of the whole authentic chunks. */
+uint64_t unseal_size(const struct unseal *unseal);
+/* Reads authenticated plaintext at any offset. Short only at the end. -EBADMSG: a chunk was
+ * altered. Keeps the last chunk, so that sequential small reads decrypt each once. */
+ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t len);

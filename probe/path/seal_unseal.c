@@ -1,0 +1,336 @@
+#include "path/seal.h"
+
+#include "path/seal_key.h"
+#include "path/seal_parse.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEALED_CHUNK (SEAL_CHUNK + SEAL_TAG)
+#define NO_CHUNK     UINT64_MAX
+
+struct unseal {
+	int fd; /* borrowed */
+	bool is_complete;
+	EVP_CIPHER_CTX *cipher;
+	uint64_t payload; /* file offset of chunk 0 */
+	uint64_t stored;  /* bytes from there to the end of the file */
+	uint64_t size;
+	uint64_t chunk;                  /* the one in plain, or NO_CHUNK */
+	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when unseal_open returns */
+	uint8_t sealed[SEALED_CHUNK];    /* while opening: the file's head */
+	uint8_t plain[SEAL_CHUNK];
+};
+
+/* Bytes read from offset; fewer than len at the end of the file; -errno. */
+static ssize_t read_at(int fd, void *buf, size_t len, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		const ssize_t n =
+			pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* Reads the head of fd into buf and takes it apart; *head points into buf. */
+static int read_head(int fd, uint8_t buf[static SEAL_PARSE_MAX], struct seal_head *head,
+		     struct err *err)
+{
+	const ssize_t len = read_at(fd, buf, SEAL_PARSE_MAX, 0);
+
+	if (len < 0)
+		return err_set(err, (int)len, "cannot read the age header: %s",
+			       strerror((int)-len));
+	return seal_parse_head(buf, (size_t)len, head, err);
+}
+
+/* Turns len bytes of ciphertext and the tag into len bytes. -EBADMSG: not authentic, out wiped. */
+static int decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
+		   size_t len, uint8_t *out)
+{
+	int n = 0;
+
+	if (EVP_DecryptInit_ex(cipher, NULL, NULL, NULL, iv) == 1 &&
+	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG, (void *)(in + len)) == 1 &&
+	    EVP_DecryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
+	    EVP_DecryptFinal_ex(cipher, out + len, &n) == 1)
+		return 0;
+	OPENSSL_cleanse(out, len);
+	return -EBADMSG;
+}
+
+/* -EACCES: the stanza is not for this identity. */
+static int unwrap_file_key(const struct seal_stanza *stanza, const struct seal_identity *identity,
+			   uint8_t out[static SEAL_FILE_KEY])
+{
+	static const uint8_t iv[SEAL_IV]; /* zero: the wrap key is used once */
+	uint8_t key[SEAL_KEY];
+	struct seal_recipient own;
+
+	if (!stanza->is_x25519)
+		return -EACCES;
+	int ret = seal_identity_recipient(identity, &own);
+	if (!ret)
+		ret = seal_key_wrap(identity->secret, stanza->share, stanza->share, own.x25519,
+				    key);
+	if (ret)
+		return ret;
+	EVP_CIPHER_CTX *cipher = seal_key_cipher(key, false);
+	OPENSSL_cleanse(key, sizeof(key));
+	if (!cipher)
+		return -EIO;
+	ret = decrypt(cipher, iv, stanza->body, SEAL_FILE_KEY, out);
+	EVP_CIPHER_CTX_free(cipher);
+	return ret == -EBADMSG ? -EACCES : ret;
+}
+
+/* The file key from the first stanza that an identity opens. */
+static int find_file_key(struct unseal *unseal, const struct seal_head *head,
+			 const struct seal_identity *identities, unsigned n, struct err *err)
+{
+	const uint8_t *p = head->stanzas;
+	struct seal_stanza stanza;
+
+	while (seal_parse_stanza(&p, head->stanzas_end, &stanza)) {
+		for (unsigned i = 0; i < n; i++) {
+			const int ret = unwrap_file_key(&stanza, &identities[i], unseal->file_key);
+			if (ret == -EBADMSG)
+				return err_set(err, ret,
+					       "the age header holds a share of low order, which "
+					       "no honest writer makes");
+			if (ret != -EACCES)
+				return ret ? err_set(err, ret, "OpenSSL refuses X25519") : 0;
+		}
+	}
+	return err_set(err, -EACCES,
+		       "none of the %u identities given opens this file, which is sealed to %u "
+		       "recipients; give the key of one of them",
+		       n, head->n_stanzas);
+}
+
+static int check_mac(const struct unseal *unseal, const struct seal_head *head, struct err *err)
+{
+	uint8_t mac[SEAL_MAC];
+
+	if (seal_key_mac(unseal->file_key, unseal->sealed, head->mac_len, mac))
+		return err_set(err, -EIO, "cannot check the age header: OpenSSL refuses");
+	if (CRYPTO_memcmp(mac, head->mac, SEAL_MAC) != 0)
+		return err_set(err, -EBADMSG,
+			       "the age header was altered: its MAC does not match; restore the "
+			       "file from a copy");
+	return 0;
+}
+
+/* Ciphertext of chunk i without its tag; 0 also when not even the tag is there. */
+static size_t chunk_len(const struct unseal *unseal, uint64_t i)
+{
+	const uint64_t left = unseal->stored - i * SEALED_CHUNK;
+	const uint64_t len = left < SEALED_CHUNK ? left : SEALED_CHUNK;
+
+	return len > SEAL_TAG ? (size_t)len - SEAL_TAG : 0;
+}
+
+static uint64_t n_chunks(const struct unseal *unseal)
+{
+	return (unseal->stored + SEALED_CHUNK - 1) / SEALED_CHUNK;
+}
+
+/* Brings the ciphertext of chunk i, whose number is below n_chunks. */
+static int fetch(struct unseal *unseal, uint64_t i)
+{
+	const size_t len = chunk_len(unseal, i) + SEAL_TAG;
+	const ssize_t n =
+		read_at(unseal->fd, unseal->sealed, len, unseal->payload + i * SEALED_CHUNK);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -EBADMSG;
+}
+
+/* Decrypts the chunk fetched, as the last one or as one that others follow. */
+static int decrypt_chunk(struct unseal *unseal, uint64_t i, bool is_last)
+{
+	uint8_t iv[SEAL_IV];
+
+	seal_key_iv(i, is_last, iv);
+	unseal->chunk = NO_CHUNK;
+	const int ret =
+		decrypt(unseal->cipher, iv, unseal->sealed, chunk_len(unseal, i), unseal->plain);
+	if (!ret)
+		unseal->chunk = i;
+	return ret;
+}
+
+/* Loads a full chunk that is not known to be the last. One that was sealed as the last, yet has
+ * bytes behind it, is authentic, but nothing behind it is: the file ends there, incomplete. */
+static int load_full(struct unseal *unseal, uint64_t i)
+{
+	int ret = fetch(unseal, i);
+
+	if (ret)
+		return ret;
+	if (decrypt_chunk(unseal, i, false) == 0)
+		return 0;
+	ret = decrypt_chunk(unseal, i, true);
+	if (!ret) {
+		unseal->is_complete = false;
+		unseal->size = (i + 1) * SEAL_CHUNK;
+	}
+	return ret;
+}
+
+/* True when the file ends with an authentic last chunk. It is empty only as the only one. */
+static int find_last(struct unseal *unseal)
+{
+	const uint64_t n = n_chunks(unseal);
+	int ret;
+
+	if (n == 0 || (n > 1 && chunk_len(unseal, n - 1) == 0))
+		return -EBADMSG;
+	ret = fetch(unseal, n - 1);
+	if (!ret)
+		ret = decrypt_chunk(unseal, n - 1, true);
+	if (!ret) {
+		unseal->is_complete = true;
+		unseal->size = unseal->stored - n * SEAL_TAG;
+	}
+	return ret;
+}
+
+/* Of a cut file: back to the last authentic chunk, since a crash can leave a tail of zeros. */
+static int find_last_whole(struct unseal *unseal)
+{
+	for (uint64_t n = unseal->stored / SEALED_CHUNK; n > 0; n--) {
+		unseal->size = n * SEAL_CHUNK;
+		const int ret = load_full(unseal, n - 1);
+		if (ret != -EBADMSG)
+			return ret;
+	}
+	unseal->size = 0;
+	return 0;
+}
+
+static int find_end(struct unseal *unseal, struct err *err)
+{
+	struct stat st;
+
+	int ret = fstat(unseal->fd, &st) ? -errno : 0;
+	if (!ret) {
+		const uint64_t end = (uint64_t)st.st_size;
+		unseal->stored = end > unseal->payload ? end - unseal->payload : 0;
+		ret = find_last(unseal);
+	}
+	if (ret == -EBADMSG)
+		ret = find_last_whole(unseal);
+	return ret ? err_set(err, ret, "cannot read the sealed chunks: %s", strerror(-ret)) : 0;
+}
+
+static int unlock(struct unseal *unseal, const struct seal_identity *identities, unsigned n,
+		  struct err *err)
+{
+	struct seal_head head;
+
+	int ret = read_head(unseal->fd, unseal->sealed, &head, err);
+	if (!ret)
+		ret = find_file_key(unseal, &head, identities, n, err);
+	if (!ret)
+		ret = check_mac(unseal, &head, err);
+	if (ret)
+		return ret;
+	unseal->payload = head.len;
+	unseal->cipher = seal_key_payload(unseal->file_key, head.salt, false);
+	OPENSSL_cleanse(unseal->file_key, SEAL_FILE_KEY);
+	return unseal->cipher ? 0 : err_set(err, -EIO, "OpenSSL refuses the file's key");
+}
+
+int unseal_open(struct unseal **out, int fd, const struct seal_identity *identities, unsigned n,
+		struct err *err)
+{
+	struct unseal *unseal = seal_key_alloc(sizeof(*unseal));
+
+	if (!unseal)
+		return err_set(err, -ENOMEM, "out of memory");
+	unseal->fd = fd;
+	unseal->chunk = NO_CHUNK;
+	int ret = unlock(unseal, identities, n, err);
+	if (!ret)
+		ret = find_end(unseal, err);
+	if (ret)
+		goto fail;
+	*out = unseal;
+	return 0;
+fail:
+	unseal_close(unseal);
+	return ret;
+}
+
+void unseal_close(struct unseal *unseal)
+{
+	if (!unseal)
+		return;
+	EVP_CIPHER_CTX_free(unseal->cipher);
+	seal_key_free(unseal, sizeof(*unseal));
+}
+
+int unseal_count_recipients(int fd, struct err *err)
+{
+	uint8_t buf[SEAL_PARSE_MAX];
+	struct seal_head head;
+
+	const int ret = read_head(fd, buf, &head, err);
+	return ret ? ret : (int)head.n_stanzas;
+}
+
+bool unseal_is_complete(const struct unseal *unseal)
+{
+	return unseal->is_complete;
+}
+
+uint64_t unseal_size(const struct unseal *unseal)
+{
+	return unseal->size;
+}
+
+/* Brings chunk i, which begins below size, into plain. */
+static int load(struct unseal *unseal, uint64_t i)
+{
+	if (unseal->chunk == i)
+		return 0;
+	if (!unseal->is_complete || i + 1 < n_chunks(unseal))
+		return load_full(unseal, i);
+	const int ret = fetch(unseal, i);
+	return ret ? ret : decrypt_chunk(unseal, i, true);
+}
+
+ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len && offset < unseal->size) {
+		const int ret = load(unseal, offset / SEAL_CHUNK);
+		if (ret)
+			return ret;
+		/* Loading can have found an earlier end, but never before this chunk's. */
+		const size_t from = offset % SEAL_CHUNK;
+		const uint64_t left = unseal->size - offset;
+		size_t take = SEAL_CHUNK - from < len - done ? SEAL_CHUNK - from : len - done;
+		if (take > left)
+			take = (size_t)left;
+		memcpy((uint8_t *)buf + done, unseal->plain + from, take);
+		done += take;
+		offset += take;
+	}
+	return (ssize_t)done;
+}

@@ -1,0 +1,285 @@
+#include "path/store.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAME_CHARACTERS_MAX 64
+#define TIME_LEN            sizeof("20261121T230254Z")
+#define PART                ".part"
+
+struct store {
+	char name[NAME_CHARACTERS_MAX + 1];
+	char suffix[32];
+	int dir_fd;
+	uint32_t next_sequence;
+	/* the open file */
+	int fd;
+	uint64_t written;
+	char part[NAME_MAX + 1];
+};
+
+static void format_time(char out[static TIME_LEN], uint64_t time_ns)
+{
+	const time_t seconds = (time_t)(time_ns / 1000000000u);
+	struct tm utc;
+
+	gmtime_r(&seconds, &utc); /* 2^64 ns are the year 2554: four digits */
+	(void)strftime(out, TIME_LEN, "%Y%m%dT%H%M%SZ", &utc);
+}
+
+/* NAME_000007_20261121T230254Z out of .NAME_000007_20261121T230254Z.part */
+static int stem_len(const char *part)
+{
+	return (int)(strlen(part) - strlen("." PART));
+}
+
+static int rename_part(const struct store *store, const char *part, const char *end)
+{
+	char name[NAME_MAX + 1];
+	const int len = snprintf(name, sizeof(name), "%.*s_%s%s", stem_len(part), part + 1, end,
+				 store->suffix);
+
+	if (len >= (int)sizeof(name))
+		return -ENAMETOOLONG;
+	return renameat(store->dir_fd, part, store->dir_fd, name) ? -errno : 0;
+}
+
+/* ---- what is in the folder ---- */
+
+/* Reads NAME_<digits>_ at the front of a file name. */
+static bool parse_sequence(const struct store *store, const char *file, uint32_t *out)
+{
+	const size_t len = strlen(store->name);
+	char *end;
+
+	if (strncmp(file, store->name, len) || file[len] != '_' ||
+	    !isdigit((unsigned char)file[len + 1]))
+		return false;
+	errno = 0;
+	const unsigned long sequence = strtoul(file + len + 1, &end, 10);
+	if (errno || sequence >= UINT32_MAX || *end != '_')
+		return false;
+	*out = (uint32_t)sequence;
+	return true;
+}
+
+static bool is_part(const char *file)
+{
+	const size_t len = strlen(file);
+
+	return file[0] == '.' && len > strlen("." PART) && !strcmp(file + len - strlen(PART), PART);
+}
+
+/* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
+static int recover_part(const struct store *store, const char *part, struct err *err)
+{
+	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int ret;
+
+	if (fd < 0)
+		return err_set(err, -errno, "cannot open %s, which an earlier run left: %s", part,
+			       strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		ret = err_set(
+			err, -EBUSY,
+			"%s is being written by another process: stop it or use another folder",
+			part);
+	else if ((ret = rename_part(store, part, "trunc")))
+		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
+			strerror(-ret));
+	close(fd);
+	return ret;
+}
+
+static int read_folder(struct store *store, DIR *dir, struct err *err)
+{
+	const struct dirent *entry;
+
+	while (errno = 0, (entry = readdir(dir))) {
+		const char *file = entry->d_name;
+		const bool part = is_part(file);
+		uint32_t sequence;
+
+		if (!parse_sequence(store, part ? file + 1 : file, &sequence))
+			continue;
+		if (sequence >= store->next_sequence)
+			store->next_sequence = sequence + 1;
+		const int ret = part ? recover_part(store, file, err) : 0;
+		if (ret)
+			return ret;
+	}
+	return errno ? err_set(err, -errno, "cannot list the folder: %s", strerror(errno)) : 0;
+}
+
+static int scan_folder(struct store *store, struct err *err)
+{
+	const int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		const int ret = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err_set(err, ret, "cannot list the folder: %s", strerror(-ret));
+	}
+	const int ret = read_folder(store, dir, err);
+	closedir(dir);
+	return ret;
+}
+
+/* ---- opening ---- */
+
+static int check_config(const struct store_config *config, struct err *err)
+{
+	const size_t len = strlen(config->name);
+
+	if (len == 0 || len > NAME_CHARACTERS_MAX || config->name[0] == '.')
+		return err_set(
+			err, -EINVAL,
+			"\"%s\" cannot begin a file name: 1 to %d characters, no '.' in front",
+			config->name, NAME_CHARACTERS_MAX);
+	for (const char *c = config->name; *c; c++)
+		if (!(isalnum((unsigned char)*c) || strchr(".:-", *c)) || (unsigned char)*c > 127)
+			return err_set(err, -EINVAL,
+				       "\"%s\" cannot begin a file name: use letters, digits, '.', "
+				       "':', '-'",
+				       config->name);
+	if (strlen(config->suffix) >= sizeof(((struct store *)0)->suffix))
+		return err_set(err, -EINVAL, "the suffix %s is too long", config->suffix);
+	return 0;
+}
+
+static int open_folder(const char *dir, int *out, struct err *err)
+{
+	const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, -errno, "cannot open the folder %s: %s", dir, strerror(errno));
+	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
+		const int ret = -errno;
+		close(fd);
+		return err_set(err, ret, "cannot write to the folder %s: %s", dir, strerror(-ret));
+	}
+	*out = fd;
+	return 0;
+}
+
+int store_open(struct store **out, const struct store_config *config, struct err *err)
+{
+	struct err cause;
+	int ret = check_config(config, err);
+
+	if (ret)
+		return ret;
+	struct store *store = calloc(1, sizeof(*store));
+	if (!store)
+		return err_set(err, -ENOMEM, "out of memory");
+	store->dir_fd = store->fd = -1;
+	store->next_sequence = 1;
+	(void)strcpy(store->name, config->name); /* their lengths are checked */
+	(void)strcpy(store->suffix, config->suffix);
+	ret = open_folder(config->dir, &store->dir_fd, err);
+	if (ret)
+		goto fail;
+	ret = scan_folder(store, &cause);
+	if (ret) {
+		err_set(err, ret, "%s: %s", config->dir, cause.text);
+		goto fail;
+	}
+	*out = store;
+	return 0;
+fail:
+	store_close(store);
+	return ret;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	store_abandon(store);
+	if (store->dir_fd >= 0)
+		close(store->dir_fd);
+	free(store);
+}
+
+/* ---- one file ---- */
+
+int store_begin(struct store *store, uint64_t start_ns, struct err *err)
+{
+	char start[TIME_LEN];
+
+	assert(store->fd < 0);
+	format_time(start, start_ns);
+	(void)snprintf(store->part, sizeof(store->part), ".%s_%06u_%s" PART, store->name,
+		       store->next_sequence, start);
+	/* 0640: the folder's group may read what is meant for it; sealed files tell no one else. */
+	store->fd = openat(store->dir_fd, store->part,
+			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (store->fd < 0)
+		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
+	(void)flock(store->fd, LOCK_EX | LOCK_NB); /* new: nobody else has it, if locks work here */
+	store->next_sequence++;
+	store->written = 0;
+	return 0;
+}
+
+int store_write(struct store *store, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		const ssize_t n = write(store->fd, data, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		data += n;
+		len -= (size_t)n;
+		store->written += (uint64_t)n;
+	}
+	return 0;
+}
+
+uint64_t store_written(const struct store *store)
+{
+	return store->written;
+}
+
+int store_commit(struct store *store, uint64_t end_ns, struct err *err)
+{
+	char end[TIME_LEN];
+	int ret;
+
+	format_time(end, end_ns);
+	/* A failed fsync is never tried again: the kernel tells once, and forgets the pages. */
+	ret = fsync(store->fd) ? -errno : rename_part(store, store->part, end);
+	if (ret) {
+		store_abandon(store);
+		return err_set(err, ret, "cannot complete %s: %s", store->part, strerror(-ret));
+	}
+	close(store->fd);
+	store->fd = -1;
+	if (fsync(store->dir_fd))
+		return err_set(err, -errno, "cannot sync the folder of %s: %s", store->part,
+			       strerror(errno));
+	return 0;
+}
+
+void store_abandon(struct store *store)
+{
+	if (store->fd < 0)
+		return;
+	(void)rename_part(store, store->part, "trunc"); /* else the next store_open does it */
+	close(store->fd);
+	store->fd = -1;
+}

@@ -1,0 +1,43 @@
+/*
+ * store: one file after the other in one folder, visible only when whole.
+ *
+ *   .NAME_000007_20261121T230254Z.part          while it is written
+ *   NAME_000007_20261121T230254Z_20261121T230754Z.pcapng.zst.age     committed: synced, renamed
+ *   NAME_000007_20261121T230254Z_trunc.pcapng.zst.age  left by a crash or an I/O error
+ *
+ * Called by one writer thread. Knows no format: bytes in, files out. Times are nanoseconds since
+ * 1970; in names they are UTC seconds. Sequence numbers begin at 1 and go on where the
+ * folder's highest left off.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct store_config {
+	const char *dir;    /* must exist and be writable */
+	const char *name;   /* [A-Za-z0-9.:-]+, no '_', no '.' in front, at most 64 characters */
+	const char *suffix; /* ".pcapng.zst.age" or ".pcapng.zst" */
+};
+
+struct store;
+
+/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished. -EBUSY:
+ * another process is writing a file of this NAME. config's strings are copied. */
+int store_open(struct store **out, const struct store_config *config, struct err *err);
+/* Abandons an unfinished file. Takes NULL. */
+void store_close(struct store *store);
+
+/* Creates the next file. No file may be open. */
+int store_begin(struct store *store, uint64_t start_ns, struct err *err);
+/* All or an error: -ENOSPC, -EIO ... After an error only store_abandon is allowed. */
+int store_write(struct store *store, const uint8_t *data, size_t len);
+/* Bytes written to the current file. */
+uint64_t store_written(const struct store *store);
+/* Syncs, renames to the final name, syncs the folder. On failure the file is abandoned; when only
+ * the folder could not be synced it has its final name, which a power failure may undo. */
+int store_commit(struct store *store, uint64_t end_ns, struct err *err);
+/* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
+void store_abandon(struct store *store);

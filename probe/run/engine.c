@@ -1,0 +1,240 @@
+#define _GNU_SOURCE
+#include "run/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "path/enroll.h"
+#include "path/flow.h"
+#include "path/handoff.h"
+#include "run/worker.h"
+#include "run/writer.h"
+
+/* The writer closes its files over a larger step; it is counted and noted here. */
+#define STEP_NS 100000000
+
+struct engine {
+	struct engine_config config;
+	struct stats *stats;
+	struct bell bell; /* rung by workers that ask and by threads that end */
+	_Atomic int64_t offset_ns;
+	struct enroll *enroll;
+	struct writer *writer;
+	struct handoff *handoffs[STEER_WORKERS_MAX];
+	struct worker workers[STEER_WORKERS_MAX];
+	pthread_t worker_threads[STEER_WORKERS_MAX], writer_thread;
+	uint32_t n_started; /* workers */
+	bool writer_started;
+};
+
+static void ring_control(void *arg)
+{
+	bell_ring(arg);
+}
+
+static struct handoff_config handoff_config(const struct engine_config *c, uint32_t worker,
+					    struct bell *writer)
+{
+	return (struct handoff_config){
+		.worker = worker, .chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
+}
+
+size_t engine_memory(const struct engine_config *c)
+{
+	const struct handoff_config handoff = handoff_config(c, 0, NULL);
+	struct stats stats = {.sessions_max = c->sessions_max};
+	const struct writer_config writer = {
+		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
+
+	return sizeof(struct engine) + enroll_memory(c->sessions_max, c->workers) +
+	       c->workers * (handoff_memory(&handoff) + flow_memory(c->flows_max)) +
+	       writer_memory(&writer);
+}
+
+static int open_worker(struct engine *e, uint32_t number, struct err *err)
+{
+	const struct handoff_config handoff =
+		handoff_config(&e->config, number, writer_bell(e->writer));
+	struct worker_config *w = &e->workers[number].config;
+
+	*w = (struct worker_config){.number = number,
+				    .workers = e->config.workers,
+				    .enroll = e->enroll,
+				    .stats = e->stats,
+				    .decap = &e->config.decap,
+				    .control = &e->bell};
+	const int ret = handoff_open(&e->handoffs[number], &handoff, err);
+	if (ret)
+		return ret;
+	w->handoff = e->handoffs[number];
+	return flow_open(&w->flows, e->config.flows_max, (const uint8_t *)e->config.decap.key.word,
+			 err);
+}
+
+int engine_open(struct engine **out, const struct engine_config *config, struct stats *stats,
+		struct err *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return err_set(err, -ENOMEM, "out of memory");
+	e->config = *config;
+	e->stats = stats;
+	const struct enroll_config enroll = {.sessions_max = config->sessions_max,
+					     .workers = config->workers,
+					     .key = config->decap.key,
+					     .sessions = stats_sessions(stats),
+					     .n_sessions = &stats->n_sessions,
+					     .ask = ring_control,
+					     .ask_arg = &e->bell};
+	const struct writer_config writer = {.workers = config->workers,
+					     .stats = stats,
+					     .output = config->output,
+					     .split = config->split,
+					     .offset_ns = &e->offset_ns,
+					     .control = &e->bell};
+	int ret = bell_init(&e->bell, err);
+	if (ret || (ret = enroll_open(&e->enroll, &enroll, err)) ||
+	    (ret = writer_open(&e->writer, &writer, err)))
+		goto fail;
+	for (uint32_t i = 0; i < config->workers; i++)
+		if ((ret = open_worker(e, i, err)))
+			goto fail;
+	writer_set_handoffs(e->writer, e->handoffs);
+	if (stats->is_live)
+		e->offset_ns = clock_offset_ns();
+	*out = e;
+	return 0;
+fail:
+	engine_close(e);
+	return ret;
+}
+
+void engine_close(struct engine *e)
+{
+	if (!e)
+		return;
+	writer_close(e->writer);
+	for (uint32_t i = 0; i < e->config.workers; i++) {
+		capture_close(e->workers[i].config.capture);
+		flow_close(e->workers[i].config.flows);
+		handoff_close(e->handoffs[i]);
+	}
+	enroll_close(e->enroll);
+	bell_fini(&e->bell);
+	free(e);
+}
+
+void engine_set_source(struct engine *e, unsigned worker, struct capture *source)
+{
+	e->workers[worker].config.capture = source;
+}
+
+static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
+			struct err *err)
+{
+	const int ret = pthread_create(thread, NULL, run, arg);
+
+	if (ret)
+		return err_set(err, -ret, "cannot start thread %s: %s", name, strerror(ret));
+	(void)pthread_setname_np(*thread, name);
+	return 0;
+}
+
+/* The far end first: a packet that a worker gives finds its writer. */
+static int start_threads(struct engine *e, struct err *err)
+{
+	int ret = start_thread(&e->writer_thread, "writer-0", writer_run, e->writer, err);
+
+	e->writer_started = !ret;
+	for (uint32_t i = 0; i < e->config.workers && !ret; i++) {
+		char name[24];
+		(void)snprintf(name, sizeof(name), "worker-%u", i);
+		ret = start_thread(&e->worker_threads[i], name, worker_run, &e->workers[i], err);
+		e->n_started += !ret;
+	}
+	return ret;
+}
+
+int engine_start(struct engine *e, struct err *err)
+{
+	sigset_t all, before;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	const int ret = start_threads(e, err);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ret;
+}
+
+static void follow_clock(struct engine *e)
+{
+	const int64_t before = atomic_load_explicit(&e->offset_ns, memory_order_relaxed);
+	const int64_t now = clock_offset_ns();
+
+	if (llabs(now - before) > STEP_NS) {
+		log_line("the clock was set by %+.3f s: files are closed",
+			 (double)(now - before) / 1e9);
+		__atomic_store_n(&e->stats->clock_steps, e->stats->clock_steps + 1,
+				 __ATOMIC_RELAXED);
+	}
+	atomic_store_explicit(&e->offset_ns, now, memory_order_relaxed); /* the writer polls it */
+}
+
+static void count_places(struct engine *e)
+{
+	for (uint32_t i = 0; i < e->config.workers; i++) {
+		const struct handoff_places p = handoff_count(e->handoffs[i]);
+		e->stats->place[i] = (struct stats_chunks){p.worker, p.full, p.writer, p.empty};
+	}
+}
+
+static void answer_workers(struct engine *e)
+{
+	enroll_serve(e->enroll);
+	for (uint32_t i = 0; i < e->config.workers; i++)
+		bell_ring(handoff_worker_bell(e->handoffs[i]));
+}
+
+void engine_turn(struct engine *e, int fd, int timeout_ms)
+{
+	struct pollfd p[] = {{.fd = e->bell.fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+	uint64_t rung;
+
+	bell_announce(&e->bell);
+	answer_workers(e); /* who asked before the announcement did not ring */
+	if (!engine_is_done(e) && poll(p, 2, timeout_ms) > 0 && p[0].revents)
+		(void)!read(e->bell.fd, &rung, sizeof(rung));
+	bell_leave(&e->bell);
+	answer_workers(e);
+	count_places(e);
+	if (e->stats->is_live)
+		follow_clock(e);
+}
+
+bool engine_is_done(const struct engine *e)
+{
+	return writer_is_done(e->writer);
+}
+
+int engine_join(struct engine *e)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < e->n_started; i++) {
+		(void)pthread_join(e->worker_threads[i], NULL);
+		ret = ret ? ret : e->workers[i].error;
+	}
+	if (e->writer_started)
+		(void)pthread_join(e->writer_thread, NULL);
+	count_places(e);
+	return ret;
+}

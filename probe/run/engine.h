@@ -1,0 +1,50 @@
+/*
+ * engine: workers, writer and the control thread's duties, in the order in which they start and
+ * stop.
+ *
+ * The control thread, which is the caller's, opens and starts an engine, then gives it turns until
+ * it is done. Threads block all signals. Sources come from the caller and are the engine's from
+ * then on.
+ */
+#pragma once
+
+#include "path/capture.h"
+#include "path/decap.h"
+#include "run/output.h"
+#include "run/stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct engine_config {
+	uint32_t workers;
+	uint32_t sessions_max;
+	uint32_t flows_max;         /* per worker */
+	uint32_t chunks, chunk_len; /* per worker; bytes */
+	bool split;                 /* a file per session */
+	struct decap_config decap;
+	struct output_config output;
+};
+
+struct engine;
+
+/* Bytes that an engine allocates at most, its statistics apart. */
+size_t engine_memory(const struct engine_config *config);
+
+/* Makes everything but sources and threads. stats is the caller's and lasts longer. */
+int engine_open(struct engine **out, const struct engine_config *config, struct stats *stats,
+		struct err *err);
+/* Closes what is left, sources too; the threads have ended or were never started. Takes NULL. */
+void engine_close(struct engine *engine);
+
+/* Gives worker its source. */
+void engine_set_source(struct engine *engine, unsigned worker, struct capture *source);
+int engine_start(struct engine *engine, struct err *err);
+
+/* One turn of control: waits until a worker asks, a thread ends, fd (-1: none) is readable or
+ * timeout_ms are over; answers; brings the control thread's statistics up to date. */
+void engine_turn(struct engine *engine, int fd, int timeout_ms);
+bool engine_is_done(const struct engine *engine);
+/* Joins the threads. Returns the first worker's error, if one ended with one. */
+int engine_join(struct engine *engine);

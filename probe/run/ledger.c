@@ -1,0 +1,98 @@
+#include "run/ledger.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/reason.h"
+
+static void read_xdp(const struct ledger_source *s, struct ledger *l)
+{
+	for (uint32_t cpu = 0; cpu < s->facts->cpus; cpu++) {
+		const struct steer_counters *c = &s->maps->counters[cpu];
+		l->seen += stats_get((const uint64_t *)&c->seen);
+		for (unsigned i = 0; i < FATE_MAX; i++)
+			l->fate[i] += stats_get((const uint64_t *)&c->fate[i]);
+	}
+}
+
+static void read_kernel(const struct ledger_source *s, struct ledger *l)
+{
+	for (uint32_t q = 0; q < s->facts->queues; q++) {
+		l->fate[FATE_RING_FULL] += stats_get(&stats_queue(s->stats, q)->ring_full);
+		l->fate[FATE_RX_DROPPED] += stats_get(&stats_queue(s->stats, q)->rx_dropped);
+	}
+}
+
+static void add_all(uint64_t *out, const uint64_t *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		out[i] += stats_get(&from[i]);
+}
+
+uint64_t ledger_given(const struct ledger_source *s, unsigned queue, unsigned worker)
+{
+	return stats_get(
+		(const uint64_t *)&s->maps->given[queue * s->facts->workers + worker].packets);
+}
+
+static uint64_t given_to_all(const struct ledger_source *s)
+{
+	uint64_t n = 0;
+
+	for (uint32_t q = 0; q < s->facts->queues; q++)
+		for (uint32_t w = 0; w < s->facts->workers; w++)
+			n += ledger_given(s, q, w);
+	return n;
+}
+
+/* Numbers of a running probe are read one after the other: a difference may come out below 0. */
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+void ledger_read(const struct ledger_source *s, struct ledger *l)
+{
+	uint64_t lent = 0, received = 0, at_writer = 0, ended_there = 0;
+
+	*l = (struct ledger){0};
+	for (unsigned i = 0; i < FATE_MAX; i++) {
+		l->fate[i] += stats_get(&s->stats->fate[i]);
+		ended_there += stats_get(&s->stats->fate[i]);
+	}
+	for (uint32_t w = 0; w < s->stats->workers; w++) {
+		const struct stats_worker *worker = stats_worker(s->stats, w);
+		add_all(l->fate, worker->fate, FATE_MAX);
+		add_all(l->mark, worker->mark, MARK_MAX);
+		at_writer += stats_get(&worker->given);
+		received += stats_get(&worker->received);
+		lent += stats_get(&worker->lent);
+	}
+	l->at_writer = difference(at_writer, ended_there);
+	if (!s->maps) {
+		l->seen = stats_get(&stats_worker(s->stats, 0)->lent);
+		l->at_workers = difference(l->seen, received);
+		return;
+	}
+	read_xdp(s, l);
+	read_kernel(s, l);
+	l->at_workers = difference(lent, received);
+	l->in_rings = difference(given_to_all(s),
+				 lent + l->fate[FATE_RING_FULL] + l->fate[FATE_RX_DROPPED]);
+}
+
+void ledger_log(const struct ledger_source *s)
+{
+	struct ledger l;
+
+	ledger_read(s, &l);
+	log_line("packets seen: %" PRIu64, l.seen);
+	for (unsigned i = 0; i < FATE_MAX; i++)
+		if (l.fate[i])
+			log_line("  %-14s %12" PRIu64 "  %s", fate_text[i].label, l.fate[i],
+				 fate_text[i].help);
+	const uint64_t in_flight = l.in_rings + l.at_workers + l.at_writer;
+	if (in_flight)
+		log_line("  %-14s %12" PRIu64 "  not yet ended", "in flight", in_flight);
+}

@@ -1,0 +1,53 @@
+/*
+ * output: one open pcapng file after the other: blocks in; packed, sealed and stored bytes out.
+ *
+ * Writer thread. It is where pack, seal and store meet, and where a packet is known to be kept:
+ * when the bytes that hold it are written, not before.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "path/pack.h"
+#include "path/seal.h"
+#include "run/stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct output_config {
+	const char *dir;
+	const struct seal_recipient *recipients;
+	unsigned n_recipients; /* 0: not encrypted, in words of the operator */
+	struct packer_config pack;
+	uint64_t rotate_len; /* bytes written after which a file ends */
+	uint64_t rotate_ns;  /* of packet time after which it ends; 0: never */
+};
+
+/* What all outputs of a writer share: packer, buffer of sealed bytes. */
+struct output_tools;
+
+int output_tools_open(struct output_tools **out, const struct output_config *config,
+		      struct stats *stats, struct err *err);
+void output_tools_close(struct output_tools *tools);
+/* Bytes of the tools, and of each output. sessions: that may be in one output. */
+size_t output_tools_memory(const struct output_config *config);
+size_t output_memory(const struct output_config *config, uint32_t sessions);
+
+struct output;
+
+/* name: of its files. sessions: ids below this may come; 1: always the same single one. */
+int output_open(struct output **out, struct output_tools *tools, const char *name,
+		uint32_t sessions, struct err *err);
+/* Seals an open file. Takes NULL. */
+void output_close(struct output *output);
+
+/* Takes a packet block of a session as gather made it. time_ns is the source's clock, offset_ns
+ * what makes wall clock of it; a file keeps the offset it began with. The packet's fate is counted
+ * here. */
+void output_packet(struct output *output, uint8_t *block, size_t len, uint32_t session,
+		   int64_t offset_ns);
+/* Ends the file if it is old enough at now_ns of the source's clock. */
+void output_tick(struct output *output, uint64_t now_ns);
+/* Ends the file: packed, sealed, synced, renamed. */
+void output_end_file(struct output *output);

@@ -1,0 +1,130 @@
+#define _GNU_SOURCE
+#include "run/stats.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Offsets of the arrays behind struct stats; each begins a cache line. */
+struct layout {
+	size_t session, worker, traffic, queue, end;
+};
+
+static size_t lines(size_t len)
+{
+	return (len + 63) & ~(size_t)63;
+}
+
+static struct layout layout_of(uint32_t workers, uint32_t queues, uint32_t sessions_max)
+{
+	struct layout l = {.session = lines(sizeof(struct stats))};
+
+	l.worker = l.session + lines(sessions_max * sizeof(struct session));
+	l.traffic = l.worker + workers * sizeof(struct stats_worker);
+	l.queue = l.traffic + lines((size_t)workers * sessions_max * sizeof(struct stats_traffic));
+	l.end = l.queue + queues * sizeof(struct stats_queue);
+	return l;
+}
+
+static struct layout layout(const struct stats *s)
+{
+	return layout_of(s->workers, s->queues, s->sessions_max);
+}
+
+size_t stats_memory(const struct stats_config *c)
+{
+	return layout_of(c->workers, c->queues, c->sessions_max).end;
+}
+
+int stats_open(struct stats **out, int *fd, const struct stats_config *c, struct err *err)
+{
+	const size_t len = stats_memory(c);
+
+	*fd = memfd_create("vxprobe-stats", MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, (off_t)len))
+		return err_set(err, -errno, "cannot make %zu bytes of shared memory: %s", len,
+			       strerror(errno));
+	struct stats *s = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (s == MAP_FAILED)
+		return err_set(err, -errno, "cannot map %zu bytes of shared memory: %s", len,
+			       strerror(errno));
+	s->version = STATS_VERSION;
+	s->workers = c->workers;
+	s->queues = c->queues;
+	s->sessions_max = c->sessions_max;
+	s->chunks = c->chunks;
+	s->umem_chunks = c->umem_chunks;
+	s->is_live = c->is_live;
+	s->memory_bound = c->memory_bound;
+	*out = s;
+	return 0;
+}
+
+void stats_close(struct stats *s)
+{
+	(void)munmap(s, layout(s).end);
+}
+
+int stats_map(struct stats **out, int fd, bool may_write, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return err_set(err, -errno, "cannot find the shared memory: %s", strerror(errno));
+	struct stats *s = mmap(NULL, (size_t)st.st_size, PROT_READ | (may_write ? PROT_WRITE : 0),
+			       MAP_SHARED, fd, 0);
+	if (s == MAP_FAILED)
+		return err_set(err, -errno, "cannot map the shared memory: %s", strerror(errno));
+	if (s->version != STATS_VERSION || layout(s).end != (size_t)st.st_size)
+		return err_set(err, -EPROTO, "the shared memory is of another version of vxprobe");
+	*out = s;
+	return 0;
+}
+
+static void *at(struct stats *s, size_t offset)
+{
+	return (uint8_t *)s + offset;
+}
+
+struct session *stats_sessions(struct stats *s)
+{
+	return at(s, layout(s).session);
+}
+
+struct stats_worker *stats_worker(struct stats *s, unsigned worker)
+{
+	return (struct stats_worker *)at(s, layout(s).worker) + worker;
+}
+
+struct stats_traffic *stats_traffic(struct stats *s, unsigned worker, uint32_t session)
+{
+	return (struct stats_traffic *)at(s, layout(s).traffic) + (size_t)worker * s->sessions_max +
+	       session;
+}
+
+struct stats_queue *stats_queue(struct stats *s, unsigned queue)
+{
+	return (struct stats_queue *)at(s, layout(s).queue) + queue;
+}
+
+void stats_address(const struct address *address, char out[static SESSION_NAME_MAX])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const bool v4 = !memcmp(address->byte, mapped, sizeof(mapped));
+
+	(void)inet_ntop(v4 ? AF_INET : AF_INET6, address->byte + (v4 ? 12 : 0), out,
+			SESSION_NAME_MAX);
+}
+
+void stats_session_name(const struct session *session, char out[static SESSION_NAME_MAX])
+{
+	stats_address(&session->source, out);
+	size_t n = strlen(out);
+	n += (size_t)snprintf(out + n, SESSION_NAME_MAX - n, "-%u", session->vni);
+	if (session->generation > 1)
+		(void)snprintf(out + n, SESSION_NAME_MAX - n, ".%u", session->generation);
+}

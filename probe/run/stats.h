@@ -1,0 +1,106 @@
+/*
+ * stats: every number the probe keeps, in one block of shared memory of fixed layout.
+ *
+ *   | stats | session[sessions_max] | worker[workers] | traffic[workers][sessions_max] |
+ * queue[queues] |
+ *
+ * Each field has one writer thread, named below, and any number of readers in any process, which
+ * may see neighbouring fields at different moments. The memory is a memfd of the starter's, so that
+ * the numbers outlive a capture process that is killed.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "path/enroll.h"
+#include "reason.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATS_VERSION 1
+
+struct stats_worker {      /* the worker */
+	uint64_t lent;     /* frames that the source lent; a file lends all to every worker */
+	uint64_t received; /* frames of this worker's share, each once */
+	uint64_t fate[FATE_MAX];
+	uint64_t mark[MARK_MAX];
+	uint64_t given; /* packets handed to the writer */
+	uint64_t flows_active, flows_created, flows_expired;
+	_Alignas(64) uint8_t pad[0];
+};
+
+struct stats_traffic { /* the worker */
+	uint64_t packets;
+	uint64_t bytes;    /* inner IP length; the frame's where there is no IP */
+	uint64_t captured; /* bytes of the inner frames that came */
+	uint64_t dropped;  /* packets that ended after they were enrolled, at the worker */
+};
+
+struct stats_queue { /* control */
+	uint64_t ring_full, rx_dropped;
+	uint64_t in_fill, in_rx, in_kernel; /* chunks */
+	_Alignas(64) uint8_t pad[0];
+};
+
+struct stats_chunks { /* control */
+	uint32_t worker, full, writer, empty;
+};
+
+struct stats {
+	uint32_t version, workers, queues, sessions_max, chunks; /* const after open */
+	uint32_t is_live;
+	uint32_t umem_chunks;  /* of a queue */
+	uint64_t memory_bound; /* bytes, as printed at start */
+	uint32_t n_sessions;   /* control */
+	uint32_t clock_steps;  /* control */
+	uint64_t skipped;      /* control: frames of a file that are not Ethernet */
+	struct stats_chunks place[STEER_WORKERS_MAX];
+
+	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
+	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */
+	uint64_t files;                       /* sealed */
+	uint64_t late;                        /* packets behind a later one of another worker */
+	_Alignas(64) uint8_t pad[0];
+};
+
+/* Adds to a field of this thread's. */
+static inline void stats_add(uint64_t *field, uint64_t n)
+{
+	__atomic_store_n(field, *field + n, __ATOMIC_RELAXED);
+}
+
+static inline void stats_set(uint64_t *field, uint64_t value)
+{
+	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t stats_get(const uint64_t *field)
+{
+	return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+struct stats_config {
+	uint32_t workers, queues, sessions_max, chunks, umem_chunks;
+	bool is_live;
+	uint64_t memory_bound;
+};
+
+size_t stats_memory(const struct stats_config *config);
+/* Makes the block; *fd is its memfd. */
+int stats_open(struct stats **out, int *fd, const struct stats_config *config, struct err *err);
+/* Unmaps; the memfd is the caller's. */
+void stats_close(struct stats *stats);
+/* Maps a block that came by handover; fd stays the caller's. */
+int stats_map(struct stats **out, int fd, bool may_write, struct err *err);
+
+struct session *stats_sessions(struct stats *stats);
+struct stats_worker *stats_worker(struct stats *stats, unsigned worker);
+struct stats_traffic *stats_traffic(struct stats *stats, unsigned worker, uint32_t session);
+struct stats_queue *stats_queue(struct stats *stats, unsigned queue);
+
+/* "10.0.0.1-4321", a later generation "10.0.0.1-4321.2"; at most 63 characters and NUL. */
+#define SESSION_NAME_MAX 64
+void stats_session_name(const struct session *session, char out[static SESSION_NAME_MAX]);
+/* "10.0.0.1" or IPv6 text. */
+void stats_address(const struct address *address, char out[static SESSION_NAME_MAX]);

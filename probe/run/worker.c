@@ -1,0 +1,187 @@
+#include "run/worker.h"
+
+#include <errno.h>
+
+#include "path/dissect.h"
+#include "steer.h"
+
+/* Longest a worker sleeps on an idle link: how late it may see that the writer is hungry. */
+#define IDLE_MS 100
+/* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
+#define EXPIRE_BUCKETS 64
+
+static void end_packet(struct worker *w, enum fate fate)
+{
+	stats_add(&w->stats->fate[fate], 1);
+}
+
+/* Offline every worker reads the whole file: this one's frames are its share of the hashes, and the
+ * first worker's those that are no packets at all. */
+static bool is_mine(const struct worker *w, enum fate fate, const struct packet *p)
+{
+	if (w->config.capture->is_live)
+		return true;
+	return w->config.number ==
+	       (fate == FATE_KEPT ? steer_worker(p->hash, w->config.workers) : 0);
+}
+
+/* Sees to it that the chunk has room for the packet. False: no empty chunk is to be had. */
+static bool make_room(struct worker *w, const struct packet *p)
+{
+	if (w->chunk && gather_has_room(w->chunk, p))
+		return true;
+	if (w->chunk)
+		handoff_give(w->config.handoff, &w->chunk);
+	w->chunk = handoff_take_empty(w->config.handoff);
+	return w->chunk;
+}
+
+static void count_marks(struct worker *w, uint32_t marks)
+{
+	for (; marks; marks &= marks - 1)
+		stats_add(&w->stats->mark[__builtin_ctz(marks)], 1);
+}
+
+static uint32_t mark_late(struct worker *w, uint64_t time_ns)
+{
+	if (time_ns < w->latest_ns)
+		return 1u << MARK_LATE;
+	w->latest_ns = time_ns;
+	return 0;
+}
+
+/* Everything that is measured, whatever becomes of the bytes. */
+static void measure(struct worker *w, const struct packet *p, uint32_t session,
+		    struct stats_traffic *traffic, struct dissected *d)
+{
+	dissect_frame(p->data, p->len, p->cap_len, d);
+	/* Of an IP packet that does not tell its length (TSO, jumbogram), what is there. */
+	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
+	d->marks |= mark_late(w, p->time_ns);
+	stats_add(&traffic->packets, 1);
+	stats_add(&traffic->bytes, bytes);
+	stats_add(&traffic->captured, p->cap_len);
+	if (d->has_flow) {
+		d->key.session = session;
+		if (!flow_update(w->config.flows, &d->key, d->direction, bytes, p->time_ns))
+			d->marks |= 1u << MARK_FLOW_FULL;
+	}
+	count_marks(w, d->marks);
+}
+
+/* Packet ids of a file are its frame numbers; live there is no such number. */
+static uint64_t packet_id(struct worker *w, const struct packet *p)
+{
+	const uint64_t sequence = w->config.capture->is_live ? w->sequence++ : p->sequence;
+
+	return (uint64_t)w->config.number << 48 | (sequence & 0xffffffffffffu);
+}
+
+static void take_packet(struct worker *w, const struct batch *batch, const struct packet *p,
+			uint32_t session, bool has_room)
+{
+	struct stats_traffic *traffic = stats_traffic(w->config.stats, w->config.number, session);
+	struct dissected d;
+
+	measure(w, p, session, traffic, &d);
+	const uint64_t id = packet_id(w, p);
+	if (!has_room) {
+		stats_add(&traffic->dropped, 1);
+		end_packet(w, FATE_WRITER_FULL);
+		return;
+	}
+	gather_packet(w->chunk, batch, p, session, d.wire_len, id);
+	stats_add(&w->stats->given, 1);
+}
+
+/* False: not now, come again with the same frame once the bell rang. */
+static bool take_frame(struct worker *w, const struct batch *batch, const struct frame *frame)
+{
+	struct packet p;
+	uint32_t session = ENROLL_REFUSED, run = 0;
+	bool has_room = false;
+	enum fate fate = decap_frame(w->config.decap, batch, frame, &p);
+
+	if (!is_mine(w, fate, &p))
+		return true;
+	if (fate == FATE_KEPT) {
+		has_room = make_room(w, &p);
+		if (!has_room && !w->config.capture->is_live)
+			return false;
+		session = enroll_packet(w->config.enroll, w->config.number, &p.source, p.vni,
+					p.data, p.len, &run);
+		if (session == ENROLL_UNKNOWN)
+			return false;
+		if (session == ENROLL_REFUSED)
+			fate = FATE_SESSION_CAP;
+	}
+	stats_add(&w->stats->received, 1);
+	if (fate != FATE_KEPT) {
+		end_packet(w, fate);
+		return true;
+	}
+	if (run && w->chunk)
+		(void)gather_move(w->chunk, run, stats_sessions(w->config.stats)[session].previous,
+				  session);
+	take_packet(w, batch, &p, session, has_room);
+	return true;
+}
+
+/* Gives the writer what it is waiting for; says how far this worker has come. */
+static void report(struct worker *w, uint64_t clock_ns)
+{
+	if (w->chunk && w->chunk->len && handoff_is_hungry(w->config.handoff))
+		handoff_give(w->config.handoff, &w->chunk);
+	if (!w->chunk || !w->chunk->len)
+		handoff_set_watermark(w->config.handoff, clock_ns);
+}
+
+static void take_batch(struct worker *w, const struct batch *batch)
+{
+	struct bell *bell = handoff_worker_bell(w->config.handoff);
+
+	for (unsigned i = 0; i < batch->n; i++) {
+		while (!take_frame(w, batch, &batch->frame[i])) {
+			report(w, batch->frame[i].time_ns);
+			bell_announce(bell);
+			if (take_frame(w, batch, &batch->frame[i])) {
+				bell_leave(bell);
+				break;
+			}
+			bell_wait(bell, IDLE_MS);
+		}
+	}
+}
+
+static void publish_flows(struct worker *w, uint64_t now_ns)
+{
+	(void)flow_expire(w->config.flows, now_ns, EXPIRE_BUCKETS);
+	const struct flow_counters *c = flow_counters(w->config.flows);
+	stats_set(&w->stats->flows_active, c->active);
+	stats_set(&w->stats->flows_created, c->created);
+	stats_set(&w->stats->flows_expired, c->expired);
+}
+
+void *worker_run(void *arg)
+{
+	struct worker *w = arg;
+	struct capture *capture = w->config.capture;
+	struct batch batch;
+
+	w->stats = stats_worker(w->config.stats, w->config.number);
+	while (!(w->error = capture_recv(capture, &batch, IDLE_MS))) {
+		stats_add(&w->stats->lent, batch.n);
+		take_batch(w, &batch);
+		capture_release(capture, &batch);
+		publish_flows(w, batch.n ? w->latest_ns : batch.clock_ns);
+		report(w, batch.clock_ns);
+	}
+	if (w->error == -ENODATA)
+		w->error = 0;
+	if (w->chunk)
+		handoff_give(w->config.handoff, &w->chunk);
+	handoff_set_watermark(w->config.handoff, UINT64_MAX);
+	atomic_store_explicit(&w->is_done, true, memory_order_release); /* pairs with the engine */
+	bell_ring(w->config.control);
+	return NULL;
+}

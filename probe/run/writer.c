@@ -1,0 +1,265 @@
+#include "run/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+/* How often files are looked at on an idle link. */
+#define IDLE_MS 100
+/* A smaller step of the wall clock is not worth a new file; the next file has it right. */
+#define STEP_NS 100000000
+
+/* One worker's packets, as far as the writer has them. */
+struct input {
+	struct handoff *handoff;
+	struct chunk *chunk; /* NULL: none here, and watermark_ns is valid */
+	uint32_t at;
+	uint64_t watermark_ns;
+};
+
+struct writer {
+	struct writer_config config;
+	struct bell bell;
+	struct output_tools *tools;
+	struct output **outputs; /* [sessions_max] by session, or [1] */
+	uint32_t n_outputs;
+	int64_t offset_ns;
+	uint64_t latest_ns;
+	_Atomic bool is_done;
+	struct input input[STEER_WORKERS_MAX];
+};
+
+static uint32_t outputs_of(const struct writer_config *c)
+{
+	return c->split ? c->stats->sessions_max : 1;
+}
+
+static uint32_t sessions_of(const struct writer_config *c)
+{
+	return c->split ? 1 : c->stats->sessions_max;
+}
+
+size_t writer_memory(const struct writer_config *c)
+{
+	return output_tools_memory(&c->output) +
+	       outputs_of(c) *
+		       (output_memory(&c->output, sessions_of(c)) + sizeof(struct output *));
+}
+
+int writer_open(struct writer **out, const struct writer_config *config, struct err *err)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_set(err, -ENOMEM, "out of memory");
+	w->config = *config;
+	w->bell.fd = -1;
+	w->n_outputs = outputs_of(config);
+	w->outputs = calloc(w->n_outputs, sizeof(struct output *));
+	int ret = w->outputs ? bell_init(&w->bell, err) : err_set(err, -ENOMEM, "out of memory");
+	if (ret || (ret = output_tools_open(&w->tools, &config->output, config->stats, err)))
+		goto fail;
+	/* Now, so that a folder that cannot be written to is a refusal to start. */
+	ret = output_open(&w->outputs[0], w->tools, "vxprobe", sessions_of(config), err);
+	if (ret)
+		goto fail;
+	if (config->split) {
+		output_close(w->outputs[0]);
+		w->outputs[0] = NULL;
+	}
+	*out = w;
+	return 0;
+fail:
+	writer_close(w);
+	return ret;
+}
+
+void writer_close(struct writer *w)
+{
+	if (!w)
+		return;
+	for (uint32_t i = 0; i < w->n_outputs && w->outputs; i++)
+		output_close(w->outputs[i]);
+	output_tools_close(w->tools);
+	bell_fini(&w->bell);
+	free(w->outputs);
+	free(w);
+}
+
+struct bell *writer_bell(struct writer *w)
+{
+	return &w->bell;
+}
+
+void writer_set_handoffs(struct writer *w, struct handoff *const *handoffs)
+{
+	for (uint32_t i = 0; i < w->config.workers; i++)
+		w->input[i] = (struct input){.handoff = handoffs[i]};
+}
+
+bool writer_is_done(const struct writer *w)
+{
+	return atomic_load_explicit(&w->is_done, memory_order_acquire); /* pairs with writer_run */
+}
+
+/* ---- merge ---- */
+
+static uint8_t *block_of(const struct input *in)
+{
+	return in->chunk->data + in->at;
+}
+
+/* Gets a worker's next chunk. Chunks without a packet go straight back. */
+static void refresh(struct input *in)
+{
+	while (!in->chunk) {
+		in->watermark_ns = handoff_watermark(in->handoff);
+		in->chunk = handoff_take_full(in->handoff);
+		in->at = 0;
+		if (!in->chunk)
+			return;
+		if (!in->chunk->len)
+			handoff_put_back(in->handoff, &in->chunk);
+	}
+}
+
+/* Earlier in time; at the same time, earlier in the source. */
+static bool is_before(const struct input *a, const struct input *b)
+{
+	const uint8_t *x = block_of(a), *y = block_of(b);
+	const uint64_t s = block_packet_time(x), t = block_packet_time(y);
+	const uint64_t sequence = (1ull << 48) - 1;
+
+	return s != t ? s < t : (block_packet_id(x) & sequence) < (block_packet_id(y) & sequence);
+}
+
+/* The input with the earliest packet, or NULL. *horizon_ns: workers without one here may still give
+ * packets from then on. */
+static struct input *earliest(struct writer *w, uint64_t *horizon_ns)
+{
+	struct input *best = NULL;
+
+	*horizon_ns = UINT64_MAX;
+	for (uint32_t i = 0; i < w->config.workers; i++) {
+		struct input *in = &w->input[i];
+		refresh(in);
+		if (!in->chunk)
+			*horizon_ns =
+				in->watermark_ns < *horizon_ns ? in->watermark_ns : *horizon_ns;
+		else if (!best || is_before(in, best))
+			best = in;
+	}
+	return best;
+}
+
+static void ask_for_more(struct writer *w, uint64_t horizon_ns)
+{
+	for (uint32_t i = 0; i < w->config.workers; i++)
+		if (!w->input[i].chunk && w->input[i].watermark_ns <= horizon_ns)
+			handoff_set_hungry(w->input[i].handoff);
+}
+
+/* ---- outputs ---- */
+
+static struct output *output_of(struct writer *w, uint32_t session)
+{
+	char name[SESSION_NAME_MAX];
+	struct err err;
+
+	if (!w->config.split)
+		return w->outputs[0];
+	if (w->outputs[session])
+		return w->outputs[session];
+	stats_session_name(&stats_sessions(w->config.stats)[session], name);
+	if (output_open(&w->outputs[session], w->tools, name, 1, &err))
+		log_line("%s", err.text);
+	return w->outputs[session];
+}
+
+static void write_packet(struct writer *w, uint8_t *block)
+{
+	const uint32_t session = block_packet_interface(block);
+	const uint64_t time_ns = block_packet_time(block);
+	struct output *o = output_of(w, session);
+
+	if (time_ns < w->latest_ns)
+		stats_add(&w->config.stats->late, 1);
+	else
+		w->latest_ns = time_ns;
+	if (o)
+		output_packet(o, block, block_packet_total(block), session, w->offset_ns);
+	else
+		stats_add(&w->config.stats->fate[FATE_IO_ERROR], 1);
+}
+
+static void advance(struct writer *w, struct input *in)
+{
+	uint8_t *block = block_of(in);
+
+	in->at += block_packet_total(block);
+	write_packet(w, block);
+	if (in->at == in->chunk->len)
+		handoff_put_back(in->handoff, &in->chunk);
+}
+
+static void end_all_files(struct writer *w)
+{
+	for (uint32_t i = 0; i < w->n_outputs; i++)
+		if (w->outputs[i])
+			output_end_file(w->outputs[i]);
+}
+
+/* Files end by age also when nothing comes; a step of the wall clock ends them all, since within a
+ * file time must not run backwards. */
+static void tend_files(struct writer *w, uint64_t now_ns)
+{
+	const int64_t offset_ns = atomic_load_explicit(w->config.offset_ns, memory_order_relaxed);
+
+	if (llabs(offset_ns - w->offset_ns) > STEP_NS)
+		end_all_files(w);
+	w->offset_ns = offset_ns;
+	if (now_ns == UINT64_MAX)
+		return;
+	for (uint32_t i = 0; i < w->n_outputs; i++)
+		if (w->outputs[i])
+			output_tick(w->outputs[i], now_ns);
+}
+
+static void wait_for_workers(struct writer *w, uint64_t horizon_ns)
+{
+	uint64_t now_ns;
+
+	ask_for_more(w, horizon_ns);
+	bell_announce(&w->bell);
+	const struct input *best = earliest(w, &now_ns);
+	if (now_ns != horizon_ns || (best && block_packet_time(block_of(best)) < now_ns))
+		bell_leave(&w->bell);
+	else
+		bell_wait(&w->bell, IDLE_MS);
+}
+
+void *writer_run(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t horizon_ns;
+
+	w->offset_ns = atomic_load_explicit(w->config.offset_ns, memory_order_relaxed);
+	for (;;) {
+		struct input *in = earliest(w, &horizon_ns);
+		if (!in && horizon_ns == UINT64_MAX)
+			break;
+		if (in &&
+		    (block_packet_time(block_of(in)) < horizon_ns || horizon_ns == UINT64_MAX)) {
+			advance(w, in);
+			continue;
+		}
+		tend_files(w, horizon_ns);
+		wait_for_workers(w, horizon_ns);
+	}
+	end_all_files(w);
+	atomic_store_explicit(&w->is_done, true,
+			      memory_order_release); /* pairs with writer_is_done */
+	bell_ring(w->config.control);
+	return NULL;
+}

@@ -1,0 +1,40 @@
+/*
+ * writer: one thread's way from handoff to store: merges the workers by time, gives each packet to
+ * its output.
+ *
+ * A packet goes on when no worker can still give an earlier one: each either has one here to
+ * compare with or has raised its watermark past it. So a file is in time order over all workers.
+ */
+#pragma once
+
+#include "path/handoff.h"
+#include "run/output.h"
+#include "run/stats.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct writer_config {
+	uint32_t workers;
+	struct handoff *const *handoffs; /* [workers] */
+	struct stats *stats;
+	struct output_config output;
+	bool split;                       /* an output for each session, instead of one for all */
+	const _Atomic int64_t *offset_ns; /* wall clock - source clock; control writes it */
+	struct bell *control;             /* rung when the writer ends */
+};
+
+struct writer;
+
+int writer_open(struct writer **out, const struct writer_config *config, struct err *err);
+void writer_close(struct writer *writer);
+size_t writer_memory(const struct writer_config *config);
+/* Rung by the workers. */
+struct bell *writer_bell(struct writer *writer);
+/* Handoffs are opened with the writer's bell, so they come after it and before writer_run. */
+void writer_set_handoffs(struct writer *writer, struct handoff *const *handoffs);
+
+/* Thread main; arg is the struct writer. Ends when all workers have. */
+void *writer_run(void *arg);
+bool writer_is_done(const struct writer *writer);

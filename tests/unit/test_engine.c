@@ -1,0 +1,608 @@
+#define _GNU_SOURCE /* unshare */
+#include "run/engine.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../support/packet.h"
+#include "../support/stored.h"
+#include "base/clock.h"
+#include "run/ledger.h"
+
+#define START_NS   UINT64_C(1795302174000000000) /* 2026-11-21T23:02:54Z */
+#define SECOND_NS  UINT64_C(1000000000)
+#define STEP_NS    1000000
+#define OUTER_LEN  50
+#define FRAMES_MAX 4000
+#define FILES_MAX  64
+
+static char dir[] = "/tmp/test_engine_XXXXXX";
+static struct mem_frame frames[FRAMES_MAX];
+static unsigned n_frames;
+static struct seal_recipient recipient;
+static struct engine_config config;
+static bool is_live;
+static struct stats *stats;
+static struct ledger ledger;
+static struct stored files[FILES_MAX];
+static unsigned n_files;
+
+static void prepare(void)
+{
+	struct err err;
+
+	cr_assert_not_null(mkdtemp(dir));
+	cr_assert_eq(seal_recipient_parse(&recipient, STORED_RECIPIENT, &err), 0);
+	config = (struct engine_config){.workers = 2,
+					.sessions_max = 16,
+					.flows_max = 4096,
+					.chunks = 4,
+					.chunk_len = 128 << 10,
+					.decap = {.port = 4789, .key = {{1, 2}}},
+					.output = {.dir = dir,
+						   .recipients = &recipient,
+						   .n_recipients = 1,
+						   .pack = {.frame_len = 65536,
+							    .level = 1,
+							    .frames_max = 1000,
+							    .definitions_max = 65536},
+						   .rotate_len = UINT64_MAX}};
+}
+
+static void remove_dir(void)
+{
+	char command[64];
+
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(engine, .init = prepare, .fini = remove_dir);
+
+/* ---- frames ---- */
+
+static uint8_t *add_frame(struct build *b)
+{
+	uint8_t *copy = malloc(b->len);
+
+	cr_assert_lt(n_frames, FRAMES_MAX);
+	memcpy(copy, build_data(b), b->len);
+	frames[n_frames] = (struct mem_frame){copy, b->len, START_NS + n_frames * STEP_NS};
+	n_frames++;
+	return copy;
+}
+
+/* One packet of a flow, in either direction, mirrored by 10.0.0.<source> under VNI 42. */
+static uint8_t *add_packet(unsigned source, uint16_t flow, bool back, uint32_t payload)
+{
+	struct build b = build_payload(payload);
+	char from[16];
+
+	build_udp(&b, back ? 9 : flow, back ? flow : 9);
+	build_ipv4(&b, 17, back ? "192.168.0.2" : "192.168.0.1",
+		   back ? "192.168.0.1" : "192.168.0.2");
+	build_ethernet(&b, 0x0800);
+	build_vxlan(&b, 42);
+	build_udp(&b, 65500, 4789);
+	(void)snprintf(from, sizeof(from), "10.0.0.%u", source);
+	build_ipv4(&b, 17, from, "10.255.0.1");
+	build_ethernet(&b, 0x0800);
+	return add_frame(&b);
+}
+
+/* n packets of 100 flows and two sessions. */
+static void add_packets(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		add_packet(1 + i % 2, (uint16_t)(1000 + i / 2 % 50), i % 3 == 0, 50 + i % 500);
+}
+
+/* What is no mirrored packet. */
+static void add_others(void)
+{
+	struct build b = build_payload(100);
+
+	add_frame(&b);
+	build_udp(&b, 1000, 53);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&b, 0x0800);
+	add_frame(&b);
+	add_packet(1, 1000, false, 10)[42] = 0;    /* no I flag */
+	add_packet(1, 1000, false, 10)[20] = 0x20; /* outer fragment */
+}
+
+/* ---- running ---- */
+
+static int open_engine(struct engine **engine)
+{
+	const struct stats_config c = {.workers = config.workers,
+				       .sessions_max = config.sessions_max,
+				       .chunks = config.chunks,
+				       .is_live = is_live};
+	struct err err;
+	int fd;
+
+	cr_assert_eq(stats_open(&stats, &fd, &c, &err), 0);
+	close(fd);
+	const int ret = engine_open(engine, &config, stats, &err);
+	if (ret)
+		cr_assert(strstr(err.text, config.output.dir), "%s", err.text);
+	return ret;
+}
+
+static void set_source(struct engine *engine, unsigned worker)
+{
+	struct capture *source;
+	struct err err;
+
+	cr_assert_eq(capture_mem_open(&source, frames, n_frames, &err), 0);
+	source->is_live = is_live;
+	engine_set_source(engine, worker, source);
+}
+
+static int finish(struct engine *engine)
+{
+	struct err err;
+
+	cr_assert_eq(engine_start(engine, &err), 0);
+	while (!engine_is_done(engine))
+		engine_turn(engine, -1, 1000);
+	const int ret = engine_join(engine);
+	const struct ledger_source source = {.stats = stats};
+	ledger_read(&source, &ledger);
+	engine_close(engine);
+	n_files = stored_read(files, FILES_MAX, dir);
+	return ret;
+}
+
+static void run(void)
+{
+	struct engine *engine;
+
+	cr_assert_eq(open_engine(&engine), 0);
+	for (unsigned i = 0; i < config.workers; i++)
+		set_source(engine, i);
+	cr_assert_eq(finish(engine), 0);
+}
+
+/* ---- claims that several tests make ---- */
+
+static uint64_t sum_of_fates(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < FATE_MAX; i++)
+		sum += ledger.fate[i];
+	return sum;
+}
+
+static void assert_law(void)
+{
+	cr_assert_eq(ledger.seen, n_frames);
+	cr_assert_eq(sum_of_fates(), n_frames);
+	cr_assert_eq(ledger.in_rings + ledger.at_workers + ledger.at_writer, 0);
+}
+
+static void assert_chunks_are_back(void)
+{
+	for (unsigned i = 0; i < config.workers; i++) {
+		const struct stats_chunks *p = &stats->place[i];
+		cr_assert_eq(p->empty, config.chunks);
+		cr_assert_eq(p->worker + p->full + p->writer, 0);
+	}
+}
+
+static uint64_t frame_number(const struct block_packet *p)
+{
+	return p->id & 0xffffffffffff;
+}
+
+static void assert_packet_is_frame(const struct block_packet *p, unsigned number)
+{
+	cr_assert_lt(number, n_frames);
+	cr_assert_eq(p->time_ns, frames[number].time_ns);
+	cr_assert_eq(p->cap_len, frames[number].len - OUTER_LEN);
+	cr_assert_eq(memcmp(p->data, frames[number].data + OUTER_LEN, p->cap_len), 0);
+}
+
+/* One file after the other holds all frames in their order. */
+static void assert_all_there(void)
+{
+	unsigned number = 0;
+
+	for (unsigned f = 0; f < n_files; f++) {
+		cr_assert(files[f].is_whole, "%s", files[f].name);
+		for (unsigned i = 0; i < files[f].n; i++, number++) {
+			cr_assert_eq(frame_number(&files[f].packets[i]), number);
+			assert_packet_is_frame(&files[f].packets[i], number);
+		}
+	}
+	cr_assert_eq(number, n_frames);
+}
+
+/* ---- packets ---- */
+
+Test(engine, every_packet_is_stored_once_in_order_and_unchanged)
+{
+	config.workers = 1;
+	add_packets(2000);
+	run();
+	assert_law();
+	assert_all_there();
+	assert_chunks_are_back();
+	cr_assert_eq(ledger.fate[FATE_KEPT], n_frames);
+}
+
+Test(engine, packets_of_two_workers_come_out_in_time_order)
+{
+	unsigned by_worker[2] = {0};
+
+	add_packets(3000);
+	run();
+	assert_law();
+	assert_all_there();
+	assert_chunks_are_back();
+	for (unsigned i = 0; i < files[0].n; i++)
+		by_worker[files[0].packets[i].id >> 48]++;
+	cr_assert_gt(by_worker[0], 300);
+	cr_assert_gt(by_worker[1], 300);
+	cr_assert_eq(stats->late, 0);
+}
+
+Test(engine, packets_of_one_time_keep_the_order_in_which_they_came)
+{
+	config.workers = 3;
+	add_packets(1000);
+	for (unsigned i = 0; i < n_frames; i++)
+		frames[i].time_ns = START_NS + i / 100;
+	run();
+	assert_all_there();
+}
+
+Test(engine, both_directions_of_a_flow_are_one_workers)
+{
+	uint64_t worker_of[50][2];
+
+	memset(worker_of, 0xff, sizeof(worker_of));
+	add_packets(1000);
+	run();
+	for (unsigned i = 0; i < files[0].n; i++) {
+		const uint64_t worker = files[0].packets[i].id >> 48;
+		uint64_t *known = &worker_of[i / 2 % 50][i % 2];
+		cr_assert(*known == UINT64_MAX || *known == worker);
+		*known = worker;
+	}
+}
+
+Test(engine, jumbo_frames_in_segments_are_stored_whole)
+{
+	for (unsigned i = 0; i < 100; i++)
+		add_packet(1, (uint16_t)i, false, 8900);
+	run();
+	assert_law();
+	assert_all_there();
+}
+
+Test(engine, few_small_chunks_are_enough_when_nobody_hurries)
+{
+	config.chunks = 2;
+	config.chunk_len = 10000;
+	add_packets(3000);
+	run();
+	assert_law();
+	assert_all_there();
+	assert_chunks_are_back();
+}
+
+Test(engine, nothing_at_all_leaves_no_file)
+{
+	run();
+	assert_law();
+	cr_assert_eq(n_files, 0);
+}
+
+Test(engine, frames_that_are_no_packets_end_once_whoever_reads_them)
+{
+	config.workers = 3;
+	add_others();
+	add_packets(10);
+	add_others();
+	run();
+	assert_law();
+	cr_assert_eq(ledger.fate[FATE_PASSED], 4);
+	cr_assert_eq(ledger.fate[FATE_BAD_VXLAN], 2);
+	cr_assert_eq(ledger.fate[FATE_OUTER_FRAGMENT], 2);
+	cr_assert_eq(ledger.fate[FATE_KEPT], 10);
+}
+
+Test(engine, what_is_measured_is_the_packets_own_length)
+{
+	add_packet(1, 1000, false, 1000);
+	frames[0].len -= 500; /* a mirror that cuts */
+	run();
+	uint64_t packets = 0, bytes = 0, captured = 0;
+	for (unsigned i = 0; i < config.workers; i++) {
+		packets += stats_traffic(stats, i, 0)->packets;
+		bytes += stats_traffic(stats, i, 0)->bytes;
+		captured += stats_traffic(stats, i, 0)->captured;
+	}
+	cr_assert_eq(packets, 1);
+	cr_assert_eq(bytes, 1028);
+	cr_assert_eq(captured, 1042 - 500);
+	cr_assert_eq(ledger.mark[MARK_TRUNCATED], 1);
+	cr_assert_eq(files[0].packets[0].wire_len, 1042);
+	cr_assert_eq(files[0].packets[0].cap_len, 542);
+}
+
+Test(engine, packet_behind_a_later_one_is_marked_and_kept)
+{
+	config.workers = 1;
+	add_packets(10);
+	frames[7].time_ns = frames[2].time_ns;
+	run();
+	assert_law();
+	cr_assert_eq(ledger.mark[MARK_LATE], 1);
+	cr_assert_eq(ledger.fate[FATE_KEPT], 10);
+}
+
+Test(engine, both_directions_are_one_flow)
+{
+	uint64_t flows = 0;
+
+	add_packets(1000);
+	run();
+	for (unsigned i = 0; i < config.workers; i++)
+		flows += stats_worker(stats, i)->flows_created;
+	cr_assert_eq(flows, 100, "50 ports in each of two sessions");
+}
+
+/* ---- sessions ---- */
+
+Test(engine, split_gives_each_session_its_file)
+{
+	config.split = true;
+	add_packets(1000);
+	run();
+	assert_law();
+	cr_assert_eq(n_files, 2);
+	for (unsigned f = 0; f < 2; f++) {
+		char name[32];
+		(void)snprintf(name, sizeof(name), "10.0.0.%u-42_000001_", f + 1);
+		cr_assert(!strncmp(files[f].name, name, strlen(name)), "%s", files[f].name);
+		cr_assert_eq(files[f].n, 500);
+		for (unsigned i = 0; i < files[f].n; i++)
+			assert_packet_is_frame(&files[f].packets[i], 2 * i + f);
+	}
+}
+
+Test(engine, without_recipients_files_are_plain)
+{
+	config.output.n_recipients = 0;
+	add_packets(1000);
+	run();
+	assert_law();
+	assert_all_there();
+	cr_assert(strstr(files[0].name, ".pcapng.zst"));
+	cr_assert_not(strstr(files[0].name, ".age"));
+}
+
+Test(engine, sessions_beyond_the_cap_end_as_session_cap)
+{
+	config.sessions_max = 5;
+	for (unsigned i = 0; i < 200; i++)
+		add_packet(1 + i % 20, 1000, false, 10);
+	run();
+	assert_law();
+	cr_assert_eq(stats->n_sessions, 5);
+	cr_assert_eq(ledger.fate[FATE_KEPT], 50);
+	cr_assert_eq(ledger.fate[FATE_SESSION_CAP], 150);
+	cr_assert_eq(stored_count(files, n_files), 50);
+}
+
+/* The inner frame's MACs: 2.0.0.0.0.<last byte>. */
+static void set_macs(uint8_t *frame, uint8_t from, uint8_t to)
+{
+	frame[OUTER_LEN + 5] = to;
+	frame[OUTER_LEN + 11] = from;
+}
+
+/* The run's first frames move as far as they are still with the worker: enroll.h. */
+Test(engine, new_eni_is_a_new_generation)
+{
+	const unsigned n = 100, run_end = n + ENROLL_RUN - 1;
+
+	config.workers = 1;
+	for (unsigned i = 0; i < n; i++)
+		set_macs(add_packet(1, 1000, false, 10), 1, (uint8_t)(2 + i % 2));
+	for (unsigned i = 0; i < n; i++)
+		set_macs(add_packet(1, 1000, false, 10), 11, (uint8_t)(12 + i % 2));
+	run();
+	assert_law();
+	assert_all_there();
+	cr_assert_eq(stats->n_sessions, 2);
+	cr_assert_str_eq(files[0].interfaces[1].name, "10.0.0.1-42.2");
+	for (unsigned i = 0; i < 2 * n; i++) {
+		const unsigned generation = files[0].packets[i].interface;
+		cr_assert(i >= n || generation == 0, "packet %u", i);
+		cr_assert(i < run_end || generation == 1, "packet %u", i);
+	}
+}
+
+/* ---- live ---- */
+
+Test(engine, live_packets_do_not_wait_for_the_writer_and_are_counted)
+{
+	is_live = true;
+	config.workers = 1;
+	config.chunks = 2;
+	config.output.pack.level = 19;
+	for (unsigned i = 0; i < FRAMES_MAX; i++)
+		add_packet(1, (uint16_t)i, false, 1400);
+	run();
+	assert_law();
+	assert_chunks_are_back();
+	cr_assert_gt(ledger.fate[FATE_WRITER_FULL], 0);
+	cr_assert_eq(ledger.fate[FATE_KEPT], stored_count(files, n_files));
+	cr_assert_eq(stats_traffic(stats, 0, 0)->dropped, ledger.fate[FATE_WRITER_FULL]);
+	cr_assert_leq(files[0].statistics[0].dropped, ledger.fate[FATE_WRITER_FULL]);
+	cr_assert_eq(stats_traffic(stats, 0, 0)->packets, FRAMES_MAX, "all are measured");
+}
+
+/* ---- trouble ---- */
+
+static void assert_missing_folder_is_refused(void)
+{
+	struct engine *engine;
+
+	config.output.dir = "/tmp/test_engine_missing/folder";
+	cr_assert_eq(open_engine(&engine), -ENOENT);
+}
+
+Test(engine, missing_folder_is_a_refusal_to_start)
+{
+	assert_missing_folder_is_refused();
+}
+
+Test(engine, missing_folder_is_a_refusal_to_start_when_split_too)
+{
+	config.split = true;
+	assert_missing_folder_is_refused();
+}
+
+Test(engine, engine_that_was_never_started_closes)
+{
+	struct engine *engine;
+
+	cr_assert_eq(open_engine(&engine), 0);
+	set_source(engine, 0);
+	engine_close(engine);
+	engine_close(NULL);
+}
+
+/* SIGXFSZ stays at its default: the threads block it. */
+Test(engine, file_over_the_limit_costs_packets_but_no_count_is_wrong)
+{
+	const struct rlimit limit = {100000, RLIM_INFINITY};
+
+	for (unsigned i = 0; i < 900; i++)
+		add_packet(1 + i % 2, (uint16_t)(i * 7), false, 1000 + i % 300);
+	for (unsigned i = 0; i < n_frames; i++)
+		for (unsigned k = 100; k < frames[i].len; k++)
+			((uint8_t *)(uintptr_t)frames[i].data)[k] = (uint8_t)rand();
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	run();
+	assert_law();
+	assert_chunks_are_back();
+	cr_assert_gt(ledger.fate[FATE_IO_ERROR], 0);
+	cr_assert_eq(ledger.fate[FATE_KEPT] + ledger.fate[FATE_IO_ERROR], n_frames);
+	cr_assert_geq(stored_count(files, n_files), ledger.fate[FATE_KEPT]);
+	cr_assert(strstr(files[0].name, "_trunc."));
+}
+
+Test(engine, full_disk_costs_packets_but_no_count_is_wrong)
+{
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", dir, "tmpfs", 0, "size=64k"))
+		cr_skip_test("no mount without privilege");
+	config.output.n_recipients = 0;
+	config.output.pack.frame_len = 4096;
+	add_packets(3000);
+	run();
+	assert_law();
+	assert_chunks_are_back();
+	cr_assert_gt(ledger.fate[FATE_DISK_FULL], 0);
+	cr_assert_eq(ledger.fate[FATE_KEPT] + ledger.fate[FATE_DISK_FULL], n_frames);
+	cr_assert_geq(stored_count(files, n_files), ledger.fate[FATE_KEPT]);
+	cr_assert_eq(umount2(dir, MNT_DETACH), 0);
+}
+
+/* ---- sources of our own: the packets of memory first, then something else ---- */
+
+static struct capture *whole;
+static uint64_t idle_ns;
+
+static void own_release(struct capture *capture, const struct batch *batch)
+{
+	(void)capture;
+	if (batch->n)
+		capture_release(whole, batch);
+}
+
+static void own_close(struct capture *capture)
+{
+	(void)capture;
+	capture_close(whole);
+}
+
+static int broken_recv(struct capture *capture, struct batch *batch, int wait_ms)
+{
+	(void)capture;
+	const int ret = capture_recv(whole, batch, wait_ms);
+	return ret == -ENODATA ? -EBADMSG : ret;
+}
+
+/* An idle link, whose clock makes a second of each hundredth, until a file is sealed, or for a
+ * while. */
+static int idle_recv(struct capture *capture, struct batch *batch, int wait_ms)
+{
+	(void)capture;
+	const int ret = capture_recv(whole, batch, wait_ms);
+	if (ret != -ENODATA || stats_get(&stats->files) || idle_ns > 1000 * SECOND_NS)
+		return ret;
+	clock_nap(SECOND_NS / 100);
+	idle_ns += SECOND_NS;
+	batch->clock_ns = START_NS + idle_ns;
+	return 0;
+}
+
+static int run_own(const struct capture_ops *ops)
+{
+	struct capture own = {.ops = ops};
+	struct engine *engine;
+	struct err err;
+
+	config.workers = 1;
+	cr_assert_eq(open_engine(&engine), 0);
+	cr_assert_eq(capture_mem_open(&whole, frames, n_frames, &err), 0);
+	engine_set_source(engine, 0, &own);
+	return finish(engine);
+}
+
+Test(engine, join_tells_a_sources_error_and_what_came_before_is_stored)
+{
+	static const struct capture_ops ops = {broken_recv, own_release, own_close};
+
+	add_packets(100);
+	cr_assert_eq(run_own(&ops), -EBADMSG);
+	assert_law();
+	assert_all_there();
+}
+
+Test(engine, file_ends_by_its_age_on_an_idle_link)
+{
+	static const struct capture_ops ops = {idle_recv, own_release, own_close};
+
+	config.output.rotate_ns = 5 * SECOND_NS;
+	add_packets(100);
+	cr_assert_eq(run_own(&ops), 0);
+	assert_law();
+	assert_all_there();
+	cr_assert_geq(idle_ns, 5 * SECOND_NS);
+	cr_assert_lt(idle_ns, 500 * SECOND_NS, "it ended before the source did");
+}
+
+Test(engine, memory_counts_chunks_of_every_worker)
+{
+	const size_t with_two = engine_memory(&config);
+
+	config.workers = 4;
+	cr_assert_geq(engine_memory(&config),
+		      with_two + 2 * (size_t)config.chunks * config.chunk_len);
+}

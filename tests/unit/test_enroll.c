@@ -1,0 +1,314 @@
+#include "path/enroll.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define SESSIONS 4
+#define WORKERS  2
+
+/* MACs by their last byte; the other five are those of stations, not of groups. */
+#define ENI   1
+#define PEER  2
+#define PEER2 3
+#define NEW   11
+#define OTHER 12
+
+static const struct address SOURCE = {{[10] = 0xff, 0xff, 10, 0, 0, 1}};
+static const struct address SOURCE2 = {{[10] = 0xff, 0xff, 10, 0, 0, 2}};
+
+static struct session sessions[SESSIONS];
+static uint32_t n_sessions, asked, run;
+static struct enroll *enroll;
+
+static void count_asked(void *arg)
+{
+	(void)arg;
+	asked++;
+}
+
+static void open_enroll(void)
+{
+	const struct enroll_config config = {.sessions_max = SESSIONS,
+					     .workers = WORKERS,
+					     .key = {{1, 2}},
+					     .sessions = sessions,
+					     .n_sessions = &n_sessions,
+					     .ask = count_asked};
+	struct err err;
+
+	cr_assert_eq(enroll_open(&enroll, &config, &err), 0);
+}
+
+static void close_enroll(void)
+{
+	enroll_close(enroll);
+}
+
+TestSuite(enroll, .init = open_enroll, .fini = close_enroll);
+
+/* One look-up of a frame between two MACs. */
+static uint32_t look_up(unsigned worker, uint8_t from, uint8_t to)
+{
+	const uint8_t frame[14] = {2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from};
+
+	return enroll_packet(enroll, worker, &SOURCE, 42, frame, sizeof(frame), &run);
+}
+
+/* As a worker does it: comes again until control has answered. */
+static uint32_t enter(unsigned worker, uint8_t from, uint8_t to)
+{
+	uint32_t id = look_up(worker, from, to);
+
+	if (id == ENROLL_UNKNOWN) {
+		enroll_serve(enroll);
+		id = look_up(worker, from, to);
+	}
+	cr_assert_neq(id, ENROLL_UNKNOWN, "an answered worker must not have to ask again");
+	return id;
+}
+
+static uint32_t enter_pair(unsigned worker, const struct address *source, uint32_t vni)
+{
+	const uint8_t frame[14] = {2, 0, 0, 0, 0, ENI, 2, 0, 0, 0, 0, PEER};
+	const uint32_t id = enroll_packet(enroll, worker, source, vni, frame, 14, &run);
+
+	if (id != ENROLL_UNKNOWN)
+		return id;
+	enroll_serve(enroll);
+	return enroll_packet(enroll, worker, source, vni, frame, 14, &run);
+}
+
+/* A session whose common MAC is ENI's alone. */
+static void settle(unsigned worker)
+{
+	cr_assert_eq(enter(worker, ENI, PEER), 0);
+	cr_assert_eq(enter(worker, PEER2, ENI), 0);
+}
+
+static void send_foreign(unsigned worker, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(enter(worker, NEW, OTHER), 0);
+}
+
+/* ---- sessions ---- */
+
+Test(enroll, unknown_pair_is_asked_once_and_answered_by_serve)
+{
+	cr_assert_eq(look_up(0, ENI, PEER), ENROLL_UNKNOWN);
+	cr_assert_eq(look_up(0, ENI, PEER), ENROLL_UNKNOWN);
+	cr_assert_eq(asked, 1);
+	cr_assert_eq(n_sessions, 0);
+	enroll_serve(enroll);
+	cr_assert_eq(look_up(0, ENI, PEER), 0);
+	cr_assert_eq(run, 0);
+	cr_assert_eq(asked, 1);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, session_is_written_in_full)
+{
+	enter(0, ENI, PEER);
+	cr_assert_arr_eq(sessions[0].source.byte, SOURCE.byte, sizeof(SOURCE.byte));
+	cr_assert_eq(sessions[0].vni, 42);
+	cr_assert_eq(sessions[0].generation, 1);
+	cr_assert_eq(sessions[0].previous, ENROLL_UNKNOWN);
+}
+
+Test(enroll, same_vni_from_two_sources_is_two_sessions)
+{
+	cr_assert_eq(enter_pair(0, &SOURCE, 42), 0);
+	cr_assert_eq(enter_pair(0, &SOURCE2, 42), 1);
+	cr_assert_eq(enter_pair(0, &SOURCE, 42), 0);
+}
+
+Test(enroll, two_vnis_from_one_source_are_two_sessions)
+{
+	cr_assert_eq(enter_pair(0, &SOURCE, 42), 0);
+	cr_assert_eq(enter_pair(0, &SOURCE, 43), 1);
+}
+
+Test(enroll, all_workers_see_the_same_session)
+{
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	cr_assert_eq(look_up(1, ENI, PEER), 0);
+}
+
+Test(enroll, two_workers_that_ask_for_the_same_pair_get_one_session)
+{
+	cr_assert_eq(look_up(0, ENI, PEER), ENROLL_UNKNOWN);
+	cr_assert_eq(look_up(1, ENI, PEER), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	cr_assert_eq(look_up(0, ENI, PEER), 0);
+	cr_assert_eq(look_up(1, ENI, PEER), 0);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, beyond_the_cap_the_answer_is_refused_at_once_and_nobody_is_asked)
+{
+	for (uint32_t vni = 0; vni < SESSIONS; vni++)
+		cr_assert_eq(enter_pair(0, &SOURCE, vni), vni);
+	const uint32_t before = asked;
+	for (uint32_t vni = SESSIONS; vni < 1000; vni++)
+		cr_assert_eq(enter_pair(1, &SOURCE, vni), ENROLL_REFUSED);
+	cr_assert_eq(asked, before);
+	cr_assert_eq(n_sessions, SESSIONS);
+	cr_assert_eq(enter_pair(1, &SOURCE, 0), 0);
+}
+
+Test(enroll, of_two_that_ask_for_the_last_place_one_is_refused)
+{
+	const uint8_t frame[14] = {2};
+
+	for (uint32_t vni = 0; vni < SESSIONS - 1; vni++)
+		enter_pair(0, &SOURCE, vni);
+	cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 50, frame, 14, &run), ENROLL_UNKNOWN);
+	cr_assert_eq(enroll_packet(enroll, 1, &SOURCE, 51, frame, 14, &run), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 50, frame, 14, &run), SESSIONS - 1);
+	cr_assert_eq(enroll_packet(enroll, 1, &SOURCE, 51, frame, 14, &run), ENROLL_REFUSED);
+	cr_assert_eq(n_sessions, SESSIONS);
+}
+
+/* ---- generations ---- */
+
+Test(enroll, new_generation_begins_exactly_after_a_run_of_foreign_frames)
+{
+	settle(0);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(n_sessions, 1);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+	cr_assert_eq(run, ENROLL_RUN - 1);
+	cr_assert_eq(sessions[1].generation, 2);
+	cr_assert_eq(sessions[1].previous, 0);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+	cr_assert_eq(run, 0);
+}
+
+Test(enroll, generations_follow_one_another)
+{
+	settle(0);
+	for (uint8_t g = 1; g < SESSIONS; g++) {
+		for (unsigned i = 0; i < ENROLL_RUN - 1; i++)
+			cr_assert_eq(enter(0, (uint8_t)(20 * g), (uint8_t)(20 * g + 1)), g - 1);
+		cr_assert_eq(enter(0, (uint8_t)(20 * g), (uint8_t)(20 * g + 1)), g);
+		cr_assert_eq(run, ENROLL_RUN - 1);
+		cr_assert_eq(sessions[g].generation, g + 1u);
+	}
+}
+
+Test(enroll, one_new_generation_when_two_workers_ask_for_it_at_once)
+{
+	settle(0);
+	settle(1);
+	send_foreign(0, ENROLL_RUN - 1);
+	send_foreign(1, ENROLL_RUN - 1);
+	cr_assert_eq(look_up(0, NEW, OTHER), ENROLL_UNKNOWN);
+	cr_assert_eq(look_up(1, NEW, OTHER), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	for (unsigned worker = 0; worker < WORKERS; worker++) {
+		cr_assert_eq(look_up(worker, NEW, OTHER), 1);
+		cr_assert_eq(run, ENROLL_RUN - 1);
+	}
+	cr_assert_eq(n_sessions, 2);
+}
+
+Test(enroll, worker_in_the_midst_of_a_run_follows_the_other_with_what_it_had)
+{
+	settle(0);
+	settle(1);
+	send_foreign(1, 2);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+	cr_assert_eq(look_up(1, NEW, OTHER), 1);
+	cr_assert_eq(run, 2);
+	cr_assert_eq(look_up(1, NEW, OTHER), 1);
+	cr_assert_eq(run, 0);
+}
+
+Test(enroll, worker_that_saw_no_foreign_frame_has_none_to_move)
+{
+	settle(0);
+	settle(1);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+	cr_assert_eq(look_up(1, NEW, OTHER), 1);
+	cr_assert_eq(run, 0);
+}
+
+Test(enroll, old_mac_within_the_run_ends_generations_for_good)
+{
+	settle(0);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	send_foreign(0, 10 * ENROLL_RUN);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, session_of_many_pairs_without_a_common_mac_never_changes)
+{
+	for (uint8_t i = 0; i < 100; i++)
+		cr_assert_eq(enter(0, i % 2 ? 1 : (uint8_t)(20 + i), i % 2 ? (uint8_t)(20 + i) : 2),
+			     0);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, frames_to_groups_prove_nothing)
+{
+	const uint8_t broadcast[14] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, NEW};
+
+	settle(0);
+	for (unsigned i = 0; i < 10 * ENROLL_RUN; i++)
+		cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 42, broadcast, 14, &run), 0);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 42, broadcast, 14, &run), 0);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+	cr_assert_eq(run, ENROLL_RUN - 1);
+}
+
+Test(enroll, broadcasts_of_the_old_mac_do_not_end_a_run)
+{
+	const uint8_t broadcast[14] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, ENI};
+
+	settle(0);
+	send_foreign(0, ENROLL_RUN - 1);
+	cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 42, broadcast, 14, &run), 0);
+	cr_assert_eq(enter(0, NEW, OTHER), 1);
+}
+
+Test(enroll, frames_shorter_than_ethernet_keep_the_session)
+{
+	const uint8_t cut[13] = {2, 0, 0, 0, 0, NEW, 2, 0, 0, 0, 0, OTHER};
+
+	settle(0);
+	for (uint32_t len = 0; len <= sizeof(cut); len++)
+		cr_assert_eq(enroll_packet(enroll, 0, &SOURCE, 42, cut, len, &run), 0);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, no_mac_common_to_two_workers_is_refused_once_and_for_good)
+{
+	cr_assert_eq(enter(0, 21, 22), 0);
+	cr_assert_eq(enter(1, 31, 32), 0);
+	send_foreign(0, ENROLL_RUN - 1);
+	const uint32_t before = asked;
+	send_foreign(0, 10 * ENROLL_RUN);
+	cr_assert_eq(asked, before + 1);
+	cr_assert_eq(n_sessions, 1);
+}
+
+Test(enroll, at_the_cap_the_generation_stays_and_nobody_is_asked)
+{
+	settle(0);
+	for (uint32_t vni = 100; n_sessions < SESSIONS; vni++)
+		enter_pair(0, &SOURCE, vni);
+	const uint32_t before = asked;
+	send_foreign(0, 10 * ENROLL_RUN);
+	cr_assert_eq(asked, before);
+}
+
+Test(enroll, memory_grows_with_sessions_and_workers)
+{
+	cr_assert_gt(enroll_memory(2000, 1), enroll_memory(1000, 1));
+	cr_assert_gt(enroll_memory(1000, 2), enroll_memory(1000, 1));
+}

@@ -1,0 +1,238 @@
+#include "path/flow.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#define SECOND UINT64_C(1000000000)
+#define START  (1795302174 * SECOND)
+#define TCP    6
+#define UDP    17
+/* Idle times are kept to a tick of 2^30 ns. */
+#define TICK_NS (UINT64_C(1) << 30)
+
+static const uint8_t secret[16] = "sixteen bytes...";
+static struct err err;
+
+static struct flow_table *open_table(uint32_t n_max)
+{
+	struct flow_table *t;
+
+	cr_assert_eq(flow_open(&t, n_max, secret, &err), 0, "%s", err.text);
+	return t;
+}
+
+static struct flow_key key_of(uint32_t number, uint8_t proto)
+{
+	struct flow_key key = {
+		.session = 1, .version = 4, .proto = proto, .port_a = 1, .port_b = 2};
+
+	memcpy(key.a.byte + 12, &number, sizeof(number));
+	return key;
+}
+
+static struct flow *update(struct flow_table *t, uint32_t number, uint64_t time_ns)
+{
+	const struct flow_key key = key_of(number, UDP);
+
+	return flow_update(t, &key, 0, 100, time_ns);
+}
+
+static unsigned expire_all(struct flow_table *t, uint64_t now_ns)
+{
+	return flow_expire(t, now_ns, UINT32_MAX);
+}
+
+Test(flow, both_directions_are_one_entry)
+{
+	struct flow_table *t = open_table(100);
+	const struct flow_key key = key_of(1, TCP);
+	struct flow *there = flow_update(t, &key, 0, 60, START);
+	struct flow *back = flow_update(t, &key, 1, 1500, START + 5);
+
+	cr_assert_eq(there, back);
+	cr_assert_eq(memcmp(&there->key, &key, sizeof(key)), 0);
+	cr_assert_eq(there->packets[0], 1);
+	cr_assert_eq(there->bytes[0], 60);
+	cr_assert_eq(there->packets[1], 1);
+	cr_assert_eq(there->bytes[1], 1500);
+	cr_assert_eq(there->first_ns, START);
+	cr_assert_eq(there->last_ns, START + 5);
+	cr_assert_eq(flow_counters(t)->created, 1);
+	cr_assert_eq(flow_counters(t)->active, 1);
+	flow_close(t);
+}
+
+Test(flow, sessions_keep_flows_apart)
+{
+	struct flow_table *t = open_table(100);
+	struct flow_key one = key_of(1, UDP), other = one;
+
+	other.session = 2;
+	cr_assert_neq(flow_update(t, &one, 0, 1, START), flow_update(t, &other, 0, 1, START));
+	cr_assert_eq(flow_counters(t)->active, 2);
+	flow_close(t);
+}
+
+Test(flow, late_packet_does_not_turn_back_the_end)
+{
+	struct flow_table *t = open_table(100);
+
+	update(t, 1, START);
+	const struct flow *f = update(t, 1, START - 7);
+	cr_assert_eq(f->first_ns, START - 7);
+	cr_assert_eq(f->last_ns, START);
+	flow_close(t);
+}
+
+Test(flow, table_holds_its_number_and_no_more)
+{
+	enum { N = 65536 };
+	struct flow_table *t = open_table(N);
+	unsigned kept = 0;
+
+	for (uint32_t i = 0; i < N; i++)
+		kept += update(t, i, START) != NULL;
+	cr_assert_geq(kept, N - N / 1000, "%u of %u", kept, N);
+	for (uint32_t i = N; i < 2 * N; i++)
+		kept += update(t, i, START) != NULL;
+	cr_assert_eq(kept, N);
+	cr_assert_eq(flow_counters(t)->active, N);
+	cr_assert_eq(flow_counters(t)->full, N);
+	flow_close(t);
+}
+
+Test(flow, live_flows_are_found_in_a_full_table)
+{
+	struct flow_table *t = open_table(1000);
+
+	for (uint32_t i = 0; i < 5000; i++)
+		update(t, i, START);
+	const uint64_t created = flow_counters(t)->created, full = flow_counters(t)->full;
+	for (uint32_t i = 0; i < 5000; i++) {
+		const struct flow *f = update(t, i, START + 1);
+		cr_assert(!f || f->packets[0] == 2);
+	}
+	cr_assert_eq(flow_counters(t)->created, created);
+	cr_assert_eq(flow_counters(t)->full, 2 * full);
+	flow_close(t);
+}
+
+static void ends_after(uint8_t proto, unsigned idle_s)
+{
+	struct flow_table *t = open_table(100);
+	const struct flow_key key = key_of(1, proto);
+
+	flow_update(t, &key, 0, 1, START);
+	cr_assert_eq(expire_all(t, START + idle_s * SECOND - TICK_NS), 0);
+	cr_assert_eq(expire_all(t, START + idle_s * SECOND + 2 * TICK_NS), 1);
+	cr_assert_eq(flow_counters(t)->expired, 1);
+	cr_assert_eq(flow_counters(t)->active, 0);
+	flow_close(t);
+}
+
+Test(flow, idle_flows_end)
+{
+	ends_after(TCP, FLOW_IDLE_TCP_S);
+	ends_after(UDP, FLOW_IDLE_S);
+	ends_after(132, FLOW_IDLE_S);
+}
+
+Test(flow, packets_keep_a_flow_alive)
+{
+	struct flow_table *t = open_table(100);
+
+	for (unsigned i = 0; i < 50; i++)
+		update(t, 1, START + i * 100 * SECOND);
+	cr_assert_eq(expire_all(t, START + 5000 * SECOND), 0);
+	cr_assert_eq(flow_counters(t)->created, 1);
+	flow_close(t);
+}
+
+Test(flow, packet_after_the_idle_time_begins_a_new_flow)
+{
+	struct flow_table *t = open_table(100);
+
+	update(t, 1, START);
+	const struct flow *f = update(t, 1, START + 200 * SECOND);
+	cr_assert_eq(f->packets[0], 1);
+	cr_assert_eq(f->first_ns, START + 200 * SECOND);
+	cr_assert_eq(flow_counters(t)->created, 2);
+	cr_assert_eq(flow_counters(t)->expired, 1);
+	cr_assert_eq(flow_counters(t)->active, 1);
+	flow_close(t);
+}
+
+Test(flow, idle_flows_make_way_without_a_sweep)
+{
+	struct flow_table *t = open_table(4);
+
+	for (uint32_t i = 0; i < 4; i++)
+		cr_assert(update(t, i, START));
+	cr_assert_null(update(t, 4, START + 100 * SECOND));
+	unsigned kept = 0;
+	for (uint32_t i = 4; i < 40; i++)
+		kept += update(t, i, START + 200 * SECOND) != NULL;
+	cr_assert_eq(kept, 4);
+	cr_assert_eq(flow_counters(t)->expired, 4);
+	flow_close(t);
+}
+
+Test(flow, expiry_goes_round_in_bounded_steps)
+{
+	struct flow_table *t = open_table(1000);
+	unsigned ended = 0, calls = 0;
+
+	for (uint32_t i = 0; i < 500; i++)
+		update(t, i, START);
+	while (ended < 500 && calls < 1000) {
+		const unsigned n = flow_expire(t, START + 1000 * SECOND, 1);
+		cr_assert_leq(n, 8);
+		ended += n;
+		calls++;
+	}
+	cr_assert_eq(ended, 500);
+	cr_assert_gt(calls, 500 / 8);
+	flow_close(t);
+}
+
+/* 32 bits of ticks end in the year 2106; captures of 2107 exist. */
+Test(flow, time_may_pass_the_end_of_the_ticks)
+{
+	const uint64_t end = UINT64_C(1) << 62;
+	struct flow_table *t = open_table(100);
+
+	update(t, 1, end - 50 * SECOND);
+	cr_assert_eq(expire_all(t, end + 50 * SECOND), 0);
+	update(t, 1, end + 50 * SECOND);
+	cr_assert_eq(flow_counters(t)->created, 1);
+	cr_assert_eq(expire_all(t, end + 200 * SECOND), 1);
+	flow_close(t);
+}
+
+Test(flow, key_of_the_table_decides_the_place)
+{
+	const uint8_t other[16] = "another sixteen.";
+	struct flow_table *t = open_table(2000), *u;
+	unsigned differ = 0;
+
+	cr_assert_eq(flow_open(&u, 2000, other, &err), 0);
+	const struct flow *t0 = update(t, 0, START), *u0 = update(u, 0, START);
+	for (uint32_t i = 1; i < 50; i++)
+		differ += update(t, i, START) - t0 != update(u, i, START) - u0;
+	cr_assert_gt(differ, 40);
+	flow_close(t);
+	flow_close(u);
+}
+
+Test(flow, memory_is_told_and_refusals_name_the_number)
+{
+	struct flow_table *t;
+
+	cr_assert_lt(flow_memory(65536), 12u << 20);
+	cr_assert_gt(flow_memory(65536), 65536 * sizeof(struct flow));
+	cr_assert_eq(flow_open(&t, 0, secret, &err), -EINVAL);
+	cr_assert_eq(flow_open(&t, UINT32_MAX, secret, &err), -EINVAL);
+	cr_assert(strstr(err.text, "4294967295"));
+	flow_close(NULL);
+}

@@ -1,0 +1,551 @@
+#define _GNU_SOURCE /* unshare */
+#include "run/output.h"
+
+#include <criterion/criterion.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../support/stored.h"
+#include "path/block.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+/* The source's clock begins at 100 s, the wall clock at 2026-11-21T23:02:54Z. */
+#define START_NS  (100 * SECOND_NS)
+#define OFFSET_NS (INT64_C(1795302174000000000) - (int64_t)START_NS)
+#define SESSIONS  3
+#define FILES_MAX 64
+#define CAP_LEN   200
+#define FRAME_LEN 4096
+
+static char dir[] = "/tmp/test_output_XXXXXX";
+static struct seal_recipient recipient;
+static struct output_config config;
+static struct stats *stats;
+static struct output_tools *tools;
+static struct output *output;
+static struct stored files[FILES_MAX];
+static unsigned n_files;
+static uint64_t sent;
+
+static void prepare(void)
+{
+	const struct stats_config c = {.workers = 2, .sessions_max = SESSIONS, .chunks = 2};
+	struct err err;
+	int fd;
+
+	cr_assert_not_null(mkdtemp(dir));
+	cr_assert_eq(seal_recipient_parse(&recipient, STORED_RECIPIENT, &err), 0);
+	cr_assert_eq(stats_open(&stats, &fd, &c, &err), 0);
+	for (uint8_t i = 0; i < SESSIONS; i++)
+		stats_sessions(stats)[i] = (struct session){
+			{{[10] = 0xff, 0xff, 10, 0, 0, i}}, 42, i + 1u, ENROLL_UNKNOWN};
+	stats->n_sessions = SESSIONS;
+	config = (struct output_config){.dir = dir,
+					.recipients = &recipient,
+					.pack = {.frame_len = FRAME_LEN,
+						 .level = 1,
+						 .frames_max = 1000,
+						 .definitions_max = 65536},
+					.rotate_len = UINT64_MAX};
+}
+
+static void remove_dir(void)
+{
+	char command[64];
+
+	output_close(output);
+	output_tools_close(tools);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(output, .init = prepare, .fini = remove_dir);
+
+static void open_output(unsigned n_recipients)
+{
+	struct err err;
+
+	config.n_recipients = n_recipients;
+	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0, "%s", err.text);
+	cr_assert_eq(output_open(&output, tools, "probe", SESSIONS, &err), 0, "%s", err.text);
+}
+
+static uint8_t byte_of(uint64_t id, unsigned i)
+{
+	return (uint8_t)((id * 2654435761u + i * i * 40503u) >> 7); /* hardly to be compressed */
+}
+
+static void put_at(uint64_t time_ns, uint32_t session, int64_t offset_ns)
+{
+	uint8_t block[BLOCK_PACKET_HEAD + CAP_LEN + BLOCK_PACKET_TAIL];
+	const struct block_packet p = {.time_ns = time_ns,
+				       .interface = session,
+				       .cap_len = CAP_LEN,
+				       .wire_len = 1500,
+				       .id = sent++};
+
+	for (unsigned i = 0; i < CAP_LEN; i++)
+		block[BLOCK_PACKET_HEAD + i] = byte_of(p.id, i);
+	const size_t len = block_packet_frame(block, &p);
+	output_packet(output, block, len, session, offset_ns);
+}
+
+/* n packets, a millisecond apart, of all sessions in turn. */
+static void put(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		put_at(START_NS + sent * 1000000, sent % SESSIONS, OFFSET_NS);
+}
+
+static uint64_t fate(enum fate f)
+{
+	return stats_get(&stats->fate[f]);
+}
+
+static void read_back(void)
+{
+	n_files = stored_read(files, FILES_MAX, dir);
+}
+
+/* All files are whole and hold the packets, in order and unchanged, that were sent. */
+static void assert_all_there(void)
+{
+	uint64_t id = 0;
+
+	read_back();
+	for (unsigned f = 0; f < n_files; f++) {
+		cr_assert(files[f].is_whole, "%s", files[f].name);
+		for (unsigned i = 0; i < files[f].n; i++, id++) {
+			const struct block_packet *p = &files[f].packets[i];
+			cr_assert_eq(p->id, id);
+			cr_assert_eq(p->cap_len, CAP_LEN);
+			for (unsigned k = 0; k < CAP_LEN; k++)
+				cr_assert_eq(p->data[k], byte_of(id, k));
+		}
+	}
+	cr_assert_eq(id, sent);
+	cr_assert_eq(fate(FATE_KEPT), sent);
+	cr_assert_eq(stats->files, n_files);
+}
+
+/* ---- what is in a file ---- */
+
+Test(output, without_recipients_files_are_plain_zstd)
+{
+	open_output(0);
+	put(1000);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+	cr_assert_str_eq(files[0].name,
+			 "probe_000001_20261121T230254Z_20261121T230254Z.pcapng.zst");
+}
+
+Test(output, with_a_recipient_files_are_opened_by_its_identity)
+{
+	open_output(1);
+	put(1000);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+	cr_assert_str_eq(files[0].name,
+			 "probe_000001_20261121T230254Z_20261121T230254Z.pcapng.zst.age");
+}
+
+Test(output, packet_has_wall_clock_time_and_its_sessions_interface)
+{
+	open_output(0);
+	put(2 * SESSIONS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].n_interfaces, SESSIONS);
+	for (unsigned i = 0; i < files[0].n; i++) {
+		const struct block_packet *p = &files[0].packets[i];
+		cr_assert_eq(p->time_ns, (uint64_t)OFFSET_NS + START_NS + i * 1000000);
+		cr_assert_eq(p->interface, i % SESSIONS);
+		cr_assert_eq(p->wire_len, 1500);
+	}
+}
+
+Test(output, interface_says_which_session_it_is)
+{
+	open_output(0);
+	put(2);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].n_interfaces, 2, "only sessions with packets");
+	cr_assert_str_eq(files[0].interfaces[0].name, "10.0.0.0-42");
+	cr_assert_str_eq(files[0].interfaces[1].name, "10.0.0.1-42.2");
+	cr_assert_str_eq(files[0].interfaces[1].description, "vni=42 source=10.0.0.1");
+	cr_assert_eq(files[0].interfaces[1].linktype, BLOCK_LINKTYPE_ETHERNET);
+}
+
+Test(output, output_of_one_session_takes_any_id)
+{
+	struct err err;
+
+	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
+	cr_assert_eq(output_open(&output, tools, "10.0.0.2-42.3", 1, &err), 0);
+	for (unsigned i = 0; i < 10; i++)
+		put_at(START_NS, 2, OFFSET_NS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(files[0].n_interfaces, 1);
+	cr_assert_str_eq(files[0].interfaces[0].name, "10.0.0.2-42.3");
+}
+
+Test(output, statistics_say_what_came_and_what_the_workers_dropped)
+{
+	open_output(0);
+	stats_traffic(stats, 0, 1)->dropped = 100; /* before the file */
+	put(9);
+	stats_traffic(stats, 0, 1)->dropped += 5;
+	stats_traffic(stats, 1, 1)->dropped += 2;
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].n_statistics, SESSIONS);
+	const struct block_statistics *s = &files[0].statistics[1];
+	cr_assert_eq(s->interface, 1);
+	cr_assert_eq(s->delivered, 3);
+	cr_assert_eq(s->dropped, 7);
+	cr_assert_eq(s->received, 10);
+	cr_assert_eq(s->start_ns, (uint64_t)OFFSET_NS + START_NS + 1000000);
+	cr_assert_eq(s->end_ns, (uint64_t)OFFSET_NS + START_NS + 7000000);
+	cr_assert_eq(files[0].statistics[0].dropped, 0);
+}
+
+Test(output, next_files_statistics_begin_anew)
+{
+	open_output(0);
+	put(3);
+	stats_traffic(stats, 0, 1)->dropped = 5;
+	output_end_file(output);
+	put(3);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[1].statistics[1].dropped, 0);
+	cr_assert_eq(files[1].statistics[1].delivered, 1);
+}
+
+/* ---- kept ---- */
+
+Test(output, packet_is_not_kept_before_its_bytes_are_written)
+{
+	open_output(0);
+	put(5);
+	cr_assert_eq(fate(FATE_KEPT), 0);
+	output_end_file(output);
+	cr_assert_eq(fate(FATE_KEPT), 5);
+}
+
+static void assert_kept_is_readable_all_along(void)
+{
+	for (unsigned round = 0; round < 6; round++) {
+		put(300 + round * 37);
+		read_back();
+		cr_assert_leq(fate(FATE_KEPT), stored_count(files, n_files), "of %lu", sent);
+	}
+	cr_assert_gt(fate(FATE_KEPT), 0);
+	output_end_file(output);
+	assert_all_there();
+}
+
+Test(output, kept_is_never_more_than_a_plain_file_has)
+{
+	open_output(0);
+	assert_kept_is_readable_all_along();
+}
+
+Test(output, kept_is_never_more_than_a_sealed_file_has)
+{
+	open_output(1);
+	assert_kept_is_readable_all_along();
+}
+
+Test(output, bytes_are_those_of_blocks_and_of_files)
+{
+	open_output(1);
+	put(1000);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(stats->bytes_out, files[0].file_len);
+	cr_assert_eq(stats->bytes_in, files[0].len);
+}
+
+/* ---- when a file ends ---- */
+
+Test(output, file_ends_after_rotate_len_bytes)
+{
+	config.rotate_len = 20000;
+	open_output(1);
+	put(1000);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_gt(n_files, 2);
+	for (unsigned i = 0; i < n_files; i++) {
+		char start[32];
+		(void)snprintf(start, sizeof(start), "probe_%06u_", i + 1);
+		cr_assert(!strncmp(files[i].name, start, strlen(start)), "%s", files[i].name);
+		cr_assert(files[i].file_len >= 20000 || i == n_files - 1);
+		/* what seal holds back, and one frame */
+		cr_assert_leq(files[i].file_len, 20000 + 2 * SEAL_CHUNK + 2 * FRAME_LEN);
+	}
+}
+
+Test(output, file_ends_after_rotate_ns_of_packet_time)
+{
+	config.rotate_ns = 10 * SECOND_NS;
+	open_output(0);
+	for (unsigned i = 0; i < 35; i++)
+		put_at(START_NS + i * SECOND_NS, 0, OFFSET_NS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 4);
+	cr_assert_eq(files[0].n, 10);
+	cr_assert_eq(files[3].n, 5);
+	cr_assert_str_eq(files[1].name,
+			 "probe_000002_20261121T230304Z_20261121T230313Z.pcapng.zst");
+}
+
+Test(output, rotate_ns_of_0_is_never)
+{
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	put_at(START_NS + 1000000 * SECOND_NS, 0, OFFSET_NS);
+	output_tick(output, START_NS + 2000000 * SECOND_NS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+}
+
+Test(output, file_ends_by_a_tick_when_nothing_comes)
+{
+	config.rotate_ns = 10 * SECOND_NS;
+	open_output(0);
+	put(1);
+	output_tick(output, START_NS + 10 * SECOND_NS - 1);
+	cr_assert_eq(stats->files, 0);
+	output_tick(output, START_NS + 10 * SECOND_NS);
+	cr_assert_eq(stats->files, 1);
+	output_tick(output, START_NS + 100 * SECOND_NS);
+	assert_all_there();
+	cr_assert_eq(n_files, 1, "no empty files");
+}
+
+Test(output, file_ends_when_its_index_is_full)
+{
+	config.pack.frames_max = 32;
+	open_output(1);
+	put(2000); /* 125 frames */
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_gt(n_files, 3);
+}
+
+Test(output, late_packet_does_not_end_a_file)
+{
+	config.rotate_ns = 10 * SECOND_NS;
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	put_at(START_NS - 50 * SECOND_NS, 0, OFFSET_NS);
+	put_at(START_NS + 1, 0, OFFSET_NS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+}
+
+Test(output, file_keeps_the_offset_it_began_with)
+{
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	put_at(START_NS + 1, 0, OFFSET_NS - 77);
+	output_end_file(output);
+	put_at(START_NS + 2, 0, OFFSET_NS - 77);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(files[0].packets[1].time_ns, (uint64_t)OFFSET_NS + START_NS + 1);
+	cr_assert_eq(files[1].packets[0].time_ns, (uint64_t)OFFSET_NS + START_NS + 2 - 77);
+}
+
+Test(output, close_seals_an_open_file)
+{
+	open_output(1);
+	put(10);
+	output_close(output);
+	output = NULL;
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+}
+
+/* ---- when it cannot be written ---- */
+
+static int try_open(const char *folder)
+{
+	struct err err = {""};
+
+	config.dir = folder;
+	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
+	const int ret = output_open(&output, tools, "probe", SESSIONS, &err);
+	if (ret)
+		cr_assert(strstr(err.text, folder), "'%s' names no %s", err.text, folder);
+	return ret;
+}
+
+Test(output, missing_folder_is_refused)
+{
+	cr_assert_lt(try_open("/tmp/test_output_missing/folder"), 0);
+}
+
+Test(output, file_instead_of_a_folder_is_refused)
+{
+	cr_assert_lt(try_open("/dev/null"), 0);
+}
+
+Test(output, folder_without_write_permission_is_refused)
+{
+	cr_assert_eq(chmod(dir, 0555), 0);
+	const uid_t uid = geteuid();
+	if (!uid)
+		cr_assert_eq(seteuid(65534), 0);
+	const int ret = try_open(dir);
+	if (!uid)
+		cr_assert_eq(seteuid(0), 0);
+	cr_assert_lt(ret, 0);
+}
+
+static void limit_file_size(uint64_t len)
+{
+	const struct rlimit limit = {len, RLIM_INFINITY};
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The first failure: every packet has a fate, and what is called kept can be read. */
+static void assert_failed_in_order(enum fate expected)
+{
+	cr_assert_gt(fate(expected), 0);
+	cr_assert_gt(fate(FATE_KEPT), 0);
+	cr_assert_eq(fate(FATE_KEPT) + fate(expected), sent);
+	read_back();
+	cr_assert_geq(stored_count(files, n_files), fate(FATE_KEPT));
+	cr_assert(strstr(files[0].name, "_trunc."), "%s", files[0].name);
+	for (unsigned i = 0; i < files[0].n; i++)
+		cr_assert_eq(files[0].packets[i].id, i);
+}
+
+static void fill_limited_file(unsigned n_recipients)
+{
+	open_output(n_recipients);
+	limit_file_size(100000);
+	put(900); /* 0.9 s: no second try */
+	output_end_file(output);
+	assert_failed_in_order(FATE_IO_ERROR);
+	cr_assert_eq(n_files, 1);
+}
+
+Test(output, plain_file_over_the_limit_is_an_io_error_and_what_was_kept_is_readable)
+{
+	fill_limited_file(0);
+}
+
+Test(output, sealed_file_over_the_limit_is_an_io_error_and_what_was_kept_is_readable)
+{
+	fill_limited_file(1);
+}
+
+Test(output, after_a_failure_a_new_file_is_tried_after_a_second)
+{
+	open_output(1);
+	limit_file_size(100);
+	put(1);
+	cr_assert_eq(fate(FATE_IO_ERROR), 1);
+	limit_file_size(RLIM_INFINITY);
+	put_at(START_NS + SECOND_NS - 1, 0, OFFSET_NS);
+	cr_assert_eq(fate(FATE_IO_ERROR), 2);
+	put_at(START_NS + SECOND_NS, 0, OFFSET_NS);
+	output_end_file(output);
+	cr_assert_eq(fate(FATE_KEPT), 1);
+	read_back();
+	cr_assert_eq(n_files, 2);
+	cr_assert_eq(files[1].n, 1);
+	cr_assert(files[1].is_whole);
+}
+
+Test(output, file_that_cannot_be_finished_loses_only_what_was_not_written)
+{
+	open_output(1);
+	put(500); /* about 100 kB: one chunk of seal's is written, the rest not */
+	const uint64_t kept = fate(FATE_KEPT);
+	limit_file_size(1);
+	output_end_file(output);
+	cr_assert_gt(kept, 0);
+	cr_assert_eq(fate(FATE_KEPT), kept);
+	assert_failed_in_order(FATE_IO_ERROR);
+}
+
+/* A file system of 256 KiB of its own; the mount is gone with this process. */
+static bool mount_small_disk(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("none", dir, "tmpfs", 0, "size=256k");
+}
+
+static void leave_small_disk(void)
+{
+	output_close(output);
+	output = NULL;
+	cr_assert_eq(umount2(dir, MNT_DETACH), 0);
+}
+
+static void fill_disk(unsigned n_recipients)
+{
+	if (!mount_small_disk())
+		cr_skip_test("no mount without privilege");
+	open_output(n_recipients);
+	put(1900);
+	output_end_file(output);
+	assert_failed_in_order(FATE_DISK_FULL);
+	leave_small_disk();
+}
+
+Test(output, full_disk_under_a_plain_file_is_disk_full_and_what_was_kept_is_readable)
+{
+	fill_disk(0);
+}
+
+Test(output, full_disk_under_a_sealed_file_is_disk_full_and_what_was_kept_is_readable)
+{
+	fill_disk(1);
+}
+
+Test(output, goes_on_when_the_disk_has_room_again)
+{
+	char command[64];
+
+	if (!mount_small_disk())
+		cr_skip_test("no mount without privilege");
+	open_output(1);
+	put(1900);
+	const uint64_t lost = fate(FATE_DISK_FULL), kept = fate(FATE_KEPT);
+	cr_assert_gt(lost, 0);
+	(void)snprintf(command, sizeof(command), "rm %s/*", dir);
+	cr_assert_eq(system(command), 0);
+	for (unsigned i = 0; i < 100; i++)
+		put_at(START_NS + 60 * SECOND_NS + i, 0, OFFSET_NS);
+	output_end_file(output);
+	cr_assert_eq(fate(FATE_DISK_FULL), lost);
+	cr_assert_eq(fate(FATE_KEPT), kept + 100);
+	read_back();
+	cr_assert_eq(n_files, 1);
+	cr_assert(files[0].is_whole);
+	cr_assert_eq(files[0].n, 100);
+	leave_small_disk();
+}

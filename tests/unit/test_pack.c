@@ -1,0 +1,416 @@
+#define _GNU_SOURCE /* mkstemp, popen */
+#include "path/pack.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "path/block.h"
+
+#define FRAME_LEN 4096u
+#define PACKETS   2000u
+#define START_NS  UINT64_C(1795255200000000000)
+
+#define INDEX .frames_max = PACK_FRAMES_MAX, .definitions_max = PACK_DEFINITIONS_MAX
+
+static const struct packer_config CONFIG = {.frame_len = FRAME_LEN, .level = 1, INDEX};
+
+struct bytes {
+	uint8_t *p;
+	size_t len;
+};
+
+static void append(struct bytes *b, const uint8_t *p, size_t len)
+{
+	b->p = realloc(b->p, b->len + len + 1);
+	memcpy(b->p + b->len, p, len);
+	b->len += len;
+}
+
+/* Packet i: every seventh is earlier than the one before it. */
+static uint64_t time_of(unsigned i)
+{
+	return START_NS + i * 1000u - (i % 7 ? 0 : 5000u);
+}
+
+static size_t make_packet(uint8_t *block, unsigned i)
+{
+	const uint32_t len = 60 + i % 97;
+	const struct block_packet packet = {
+		.time_ns = time_of(i), .cap_len = len, .wire_len = len, .id = i, .queue = 1};
+
+	for (uint32_t k = 0; k < len; k++)
+		block[BLOCK_PACKET_HEAD + k] = (uint8_t)(i * 31 + k * k);
+	return block_packet_frame(block, &packet);
+}
+
+static void flush(struct pack *pack, struct bytes *packed)
+{
+	const uint8_t *out;
+	size_t len;
+
+	cr_assert_eq(pack_flush(pack, &out, &len), 0);
+	append(packed, out, len);
+}
+
+static void add_definition(struct pack *pack, struct bytes *raw, const uint8_t *block, size_t len)
+{
+	cr_assert_gt(len, 0);
+	cr_assert_eq(pack_add_definition(pack, block, len), 0);
+	append(raw, block, len);
+}
+
+/* Packs a file of n packets; raw becomes what the frames must hold, packed the file. */
+static void make_file(unsigned n, bool finish, struct bytes *raw, struct bytes *packed)
+{
+	const struct block_interface interface = {.linktype = 1, .snaplen = 262144, .name = "a"};
+	uint8_t block[BLOCK_PACKET_HEAD + 256 + BLOCK_PACKET_TAIL];
+	struct packer *packer;
+	struct pack *pack;
+	struct err err;
+
+	cr_assert_eq(packer_open(&packer, &CONFIG, &err), 0);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	add_definition(pack, raw, block, block_section(block, sizeof(block), "test", NULL));
+	for (unsigned i = 0; i < n; i++) {
+		if (i % 1000 == 0)
+			add_definition(pack, raw, block,
+				       block_interface(block, sizeof(block), &interface));
+		const size_t len = make_packet(block, i);
+
+		pack_add_packet(pack, block, len, time_of(i));
+		append(raw, block, len);
+		if (pack_is_full(pack))
+			flush(pack, packed);
+	}
+	flush(pack, packed);
+	if (finish) {
+		const uint8_t *out;
+		size_t len;
+
+		cr_assert_eq(pack_finish(pack, &out, &len), 0);
+		append(packed, out, len);
+	}
+	pack_close(pack);
+	packer_close(packer);
+}
+
+static ssize_t read_bytes(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	const struct bytes *b = arg;
+
+	if (offset >= b->len)
+		return 0;
+	if (len > b->len - offset)
+		len = b->len - offset;
+	memcpy(buf, b->p + offset, len);
+	return (ssize_t)len;
+}
+
+static int open_bytes(struct unpack **out, struct bytes *b, struct err *err)
+{
+	const struct unpack_source source = {.read = read_bytes, .arg = b, .size = b->len};
+
+	return unpack_open(out, &source, err);
+}
+
+/* All frames, one behind the other. */
+static int read_all(struct unpack *unpack, struct bytes *out, struct err *err)
+{
+	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
+		const uint32_t len = unpack_frame(unpack, i)->raw_len;
+		uint8_t *frame = malloc(len);
+		const int ret = unpack_read(unpack, i, frame, err);
+
+		if (!ret)
+			append(out, frame, len);
+		free(frame);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void expect_same(const struct bytes *a, const struct bytes *b)
+{
+	cr_assert_eq(a->len, b->len);
+	cr_assert_eq(memcmp(a->p, b->p, a->len), 0);
+}
+
+/* What index and scan say of the packets must be what was packed. */
+static void expect_ranges(const struct unpack *unpack)
+{
+	unsigned packet = 0;
+
+	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
+		const struct unpack_frame *frame = unpack_frame(unpack, i);
+		uint64_t first = UINT64_MAX, last = 0;
+
+		for (uint32_t k = 0; k < frame->packets; k++, packet++) {
+			first = time_of(packet) < first ? time_of(packet) : first;
+			last = time_of(packet) > last ? time_of(packet) : last;
+		}
+		cr_assert_eq(frame->first_ns, first);
+		cr_assert_eq(frame->last_ns, last);
+	}
+	cr_assert_eq(packet, PACKETS);
+}
+
+static void expect_two_interfaces(const struct unpack *unpack)
+{
+	struct block_reader *reader;
+	struct block block;
+	struct err err;
+	size_t len, used;
+	unsigned n = 0;
+
+	const uint8_t *p = unpack_interfaces(unpack, &len);
+	cr_assert_eq(block_reader_open(&reader, &err), 0);
+	for (; len > 0; p += used, len -= used) {
+		cr_assert_eq(block_read(reader, p, len, &block, &used, &err), 0);
+		cr_assert_eq(block.kind, n++ == 0 ? BLOCK_SECTION : BLOCK_INTERFACE);
+	}
+	cr_assert_eq(n, 3);
+	block_reader_close(reader);
+}
+
+Test(pack, what_is_packed_is_unpacked_by_index_and_by_scan)
+{
+	for (int finish = 0; finish < 2; finish++) {
+		struct bytes raw = {0}, packed = {0}, again = {0};
+		struct unpack *unpack;
+		struct err err;
+
+		make_file(PACKETS, finish, &raw, &packed);
+		cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+		cr_assert_eq(unpack_is_indexed(unpack), finish == 1);
+		cr_assert(!unpack_is_cut(unpack));
+		cr_assert_gt(unpack_frames(unpack), 50);
+		expect_ranges(unpack);
+		expect_two_interfaces(unpack);
+		cr_assert_eq(read_all(unpack, &again, &err), 0, "%s", err.text);
+		expect_same(&raw, &again);
+		unpack_close(unpack);
+		free(raw.p);
+		free(packed.p);
+		free(again.p);
+	}
+}
+
+Test(pack, stock_zstd_reads_it)
+{
+	struct bytes raw = {0}, packed = {0}, again = {0};
+	char path[] = "/tmp/test_pack_XXXXXX", command[64];
+	uint8_t piece[4096];
+	size_t n;
+
+	make_file(PACKETS, true, &raw, &packed);
+	const int fd = mkstemp(path);
+	cr_assert_eq(write(fd, packed.p, packed.len), (ssize_t)packed.len);
+	close(fd);
+	(void)snprintf(command, sizeof(command), "zstd -dcq < %s", path);
+	FILE *zstd = popen(command, "r");
+	cr_assert_not_null(zstd);
+	while ((n = fread(piece, 1, sizeof(piece), zstd)) > 0)
+		append(&again, piece, n);
+	cr_expect_eq(pclose(zstd), 0);
+	(void)unlink(path);
+	expect_same(&raw, &again);
+	free(raw.p);
+	free(packed.p);
+	free(again.p);
+}
+
+Test(pack, an_empty_file_has_no_frames)
+{
+	const struct packer_config config = CONFIG;
+	struct packer *packer;
+	struct pack *pack;
+	struct unpack *unpack;
+	struct bytes none = {0}, packed = {0};
+	const uint8_t *out;
+	struct err err;
+	size_t len;
+
+	cr_assert_eq(packer_open(&packer, &config, &err), 0);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	cr_assert_eq(pack_flush(pack, &out, &len), 0);
+	cr_assert_eq(len, 0);
+	cr_assert_eq(pack_finish(pack, &out, &len), 0);
+	append(&packed, out, len);
+	for (struct bytes *b = &none;; b = &packed) {
+		cr_assert_eq(open_bytes(&unpack, b, &err), 0);
+		cr_assert_eq(unpack_frames(unpack), 0);
+		unpack_close(unpack);
+		if (b == &packed)
+			break;
+	}
+	pack_close(pack);
+	packer_close(packer);
+	free(packed.p);
+}
+
+/* Opens and reads what may be damaged; anything but a crash is right. Returns the bytes that came.
+ */
+static size_t survive(struct bytes *packed)
+{
+	struct bytes out = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	if (open_bytes(&unpack, packed, &err))
+		return 0;
+	(void)read_all(unpack, &out, &err);
+	unpack_close(unpack);
+	free(out.p);
+	return out.len;
+}
+
+Test(pack, a_flipped_bit_in_the_last_200_bytes_does_no_harm)
+{
+	struct bytes raw = {0}, packed = {0};
+
+	make_file(100, true, &raw, &packed);
+	cr_assert_gt(packed.len, 200);
+	for (size_t bit = 0; bit < 200 * 8; bit++) {
+		uint8_t *byte = &packed.p[packed.len - 200 + bit / 8];
+		const uint8_t mask = (uint8_t)(1u << bit % 8);
+
+		*byte ^= mask;
+		const size_t len = survive(&packed);
+		cr_assert_leq(len, raw.len);
+		*byte ^= mask;
+	}
+	free(raw.p);
+	free(packed.p);
+}
+
+Test(pack, an_index_that_does_not_fit_the_file_is_not_used)
+{
+	struct bytes raw = {0}, packed = {0}, again = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	make_file(PACKETS, true, &raw, &packed);
+	/* the compressed length of the last frame, one byte longer: the index begins elsewhere */
+	packed.p[packed.len - PACK_SEEK_END - PACK_SEEK_ENTRY]++;
+	cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+	cr_assert(!unpack_is_indexed(unpack));
+	cr_assert_eq(read_all(unpack, &again, &err), 0);
+	expect_same(&raw, &again);
+	unpack_close(unpack);
+	free(raw.p);
+	free(packed.p);
+	free(again.p);
+}
+
+Test(pack, of_a_cut_file_a_prefix_of_whole_blocks_is_read)
+{
+	struct bytes raw = {0}, packed = {0};
+
+	make_file(200, true, &raw, &packed);
+	const size_t all = packed.len;
+	for (packed.len = 0; packed.len < all; packed.len++) {
+		struct bytes out = {0};
+		struct unpack *unpack;
+		struct err err;
+
+		cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%zu: %s", packed.len,
+			     err.text);
+		cr_assert_eq(read_all(unpack, &out, &err), 0, "%zu: %s", packed.len, err.text);
+		cr_assert_leq(out.len, raw.len);
+		cr_assert(out.len == 0 || !memcmp(out.p, raw.p, out.len));
+		unpack_close(unpack);
+		free(out.p);
+	}
+	free(raw.p);
+	free(packed.p);
+}
+
+Test(pack, damage_is_reported)
+{
+	struct bytes raw = {0}, packed = {0}, out = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	make_file(PACKETS, true, &raw, &packed);
+	packed.p[packed.len / 3] ^= 0x10;
+	cr_assert_eq(open_bytes(&unpack, &packed, &err), 0);
+	cr_assert_eq(read_all(unpack, &out, &err), -EBADMSG);
+	unpack_close(unpack);
+	free(raw.p);
+	free(packed.p);
+	free(out.p);
+}
+
+Test(pack, what_is_no_zstd_is_refused)
+{
+	uint8_t text[] = "this is not a compressed file";
+	struct bytes b = {.p = text, .len = sizeof(text)};
+	struct unpack *unpack;
+	struct err err;
+
+	cr_assert_eq(open_bytes(&unpack, &b, &err), -EBADMSG);
+}
+
+Test(pack, impossible_settings_are_refused)
+{
+	const struct packer_config none = {.frame_len = 0, .level = 1, INDEX};
+	const struct packer_config huge = {.frame_len = PACK_FRAME_MAX, .level = 1, INDEX};
+	const struct packer_config level = {.frame_len = FRAME_LEN, .level = 99, INDEX};
+	struct packer *packer;
+	struct err err;
+
+	cr_assert_eq(packer_open(&packer, &none, &err), -EINVAL);
+	cr_assert_eq(packer_open(&packer, &huge, &err), -EINVAL);
+	cr_assert_eq(packer_open(&packer, &level, &err), -EINVAL);
+}
+
+Test(pack, every_level_works_in_the_memory_that_it_names)
+{
+	static uint8_t block[PACK_BLOCK_MAX];
+	const int levels[] = {-5, -1, 1, 3, 9, 12};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		const struct packer_config config = {
+			.frame_len = 1u << 20, .level = levels[i], INDEX};
+		struct packer *packer;
+		struct pack *pack;
+		const uint8_t *out;
+		struct err err;
+		size_t len;
+
+		cr_assert_eq(packer_open(&packer, &config, &err), 0, "%s", err.text);
+		cr_assert_eq(pack_open(&pack, packer, &err), 0);
+		for (unsigned k = 0; !pack_is_full(pack); k++) {
+			for (size_t b = 0; b < sizeof(block); b++)
+				block[b] = (uint8_t)(rand() >> (k % 8));
+			pack_add_other(pack, block, sizeof(block));
+		}
+		cr_assert_eq(pack_flush(pack, &out, &len), 0, "level %d", levels[i]);
+		pack_close(pack);
+		packer_close(packer);
+	}
+}
+
+Test(pack, definitions_beyond_the_index_bound_are_refused)
+{
+	static uint8_t block[PACK_BLOCK_MAX];
+	const struct packer_config config = {.frame_len = 8u << 20, .level = 1, INDEX};
+	struct packer *packer;
+	struct pack *pack;
+	struct err err;
+	size_t n = 0;
+
+	cr_assert_eq(packer_open(&packer, &config, &err), 0);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	while (pack_add_definition(pack, block, sizeof(block)) == 0)
+		n += sizeof(block);
+	cr_assert_eq(pack_add_definition(pack, block, sizeof(block)), -ENOBUFS);
+	cr_assert_leq(n, PACK_DEFINITIONS_MAX);
+	pack_close(pack);
+	packer_close(packer);
+}

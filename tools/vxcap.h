@@ -1,0 +1,20 @@
+/*
+ * vxcap: works on stored captures. One file per command; main calls one of them.
+ *
+ * A command reads its own options, returns the exit code (0 done, 1 failed, 2 usage) and may print.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+int vxcap_ls(int argc, char **argv);
+int vxcap_cat(int argc, char **argv);
+
+/* One line on standard error. */
+void vxcap_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, and where help is. Returns EXIT_USAGE. */
+int vxcap_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,69 @@
+#include "vxcap_filter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void vxcap_filter_init(struct vxcap_filter *filter)
+{
+	*filter = (struct vxcap_filter){.to_ns = UINT64_MAX};
+}
+
+void vxcap_filter_fini(struct vxcap_filter *filter)
+{
+	if (filter->has_bpf)
+		pcap_freecode(&filter->bpf);
+	filter->has_bpf = false;
+}
+
+int vxcap_filter_compile(struct vxcap_filter *filter, const char *text, struct err *err)
+{
+	pcap_t *pcap = pcap_open_dead(DLT_EN10MB, BLOCK_SNAPLEN);
+	int ret = 0;
+
+	if (!pcap)
+		return err_set(err, -ENOMEM, "out of memory");
+	vxcap_filter_fini(filter);
+	if (pcap_compile(pcap, &filter->bpf, text, 1, PCAP_NETMASK_UNKNOWN))
+		ret = err_set(err, -EINVAL, "the filter '%s' is not valid: %s", text,
+			      pcap_geterr(pcap));
+	else
+		filter->has_bpf = true;
+	pcap_close(pcap);
+	return ret;
+}
+
+/* True when one of the words of the description is vni=N. */
+static bool description_has_vni(const char *description, uint32_t vni)
+{
+	char word[sizeof("vni=16777215")];
+	const int len = snprintf(word, sizeof(word), "vni=%u", vni);
+
+	for (const char *p = description; (p = strstr(p, word)); p++)
+		if ((p == description || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
+			return true;
+	return false;
+}
+
+bool vxcap_filter_interface(const struct vxcap_filter *filter, const struct block_interface *i)
+{
+	if (filter->session && strcmp(filter->session, i->name))
+		return false;
+	if (filter->has_vni && !description_has_vni(i->description, filter->vni))
+		return false;
+	return !filter->has_bpf || i->linktype == BLOCK_LINKTYPE_ETHERNET;
+}
+
+bool vxcap_filter_range(const struct vxcap_filter *filter, uint64_t first_ns, uint64_t last_ns)
+{
+	return first_ns <= last_ns && last_ns >= filter->from_ns && first_ns < filter->to_ns;
+}
+
+bool vxcap_filter_packet(const struct vxcap_filter *filter, const struct block_packet *packet)
+{
+	const struct pcap_pkthdr header = {.caplen = packet->cap_len, .len = packet->wire_len};
+
+	if (!vxcap_filter_range(filter, packet->time_ns, packet->time_ns))
+		return false;
+	return !filter->has_bpf || pcap_offline_filter(&filter->bpf, &header, packet->data);
+}

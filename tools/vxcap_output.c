@@ -1,0 +1,168 @@
+#define _GNU_SOURCE /* tdestroy */
+#include "vxcap_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/array.h"
+
+/* 1 MiB: a write per hundreds of packets. */
+#define BUFFER_LEN (1u << 20)
+/* Longest section or interface block of ours: two texts of 64 and 256 bytes and little else. */
+#define DEFINITION_MAX 1024u
+
+struct vxcap_output {
+	const char *path; /* borrowed */
+	int fd;
+	void *interfaces; /* tree of struct vxcap_interface */
+	uint32_t n_interfaces;
+	uint8_t *buffer;
+	size_t len, cap;
+};
+
+int vxcap_output_open(struct vxcap_output **out, struct err *err)
+{
+	struct vxcap_output *output = calloc(1, sizeof(*output));
+
+	if (!output)
+		return err_set(err, -ENOMEM, "out of memory");
+	output->fd = -1;
+	if (array_grow((void **)&output->buffer, &output->cap, BUFFER_LEN, 1)) {
+		vxcap_output_close(output);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*out = output;
+	return 0;
+}
+
+void vxcap_output_close(struct vxcap_output *output)
+{
+	if (!output)
+		return;
+	if (output->fd >= 0 && output->fd != STDOUT_FILENO)
+		close(output->fd);
+	tdestroy(output->interfaces, free);
+	free(output->buffer);
+	free(output);
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct block_interface *a = &((const struct vxcap_interface *)left)->definition;
+	const struct block_interface *b = &((const struct vxcap_interface *)right)->definition;
+	const int by_name = strcmp(a->name, b->name);
+	const int by_description = strcmp(a->description, b->description);
+
+	if (by_name || by_description)
+		return by_name ? by_name : by_description;
+	return (a->linktype > b->linktype) - (a->linktype < b->linktype);
+}
+
+struct vxcap_interface *vxcap_output_interface(struct vxcap_output *output,
+					       const struct block_interface *definition)
+{
+	struct vxcap_interface *wanted = malloc(sizeof(*wanted));
+
+	if (!wanted)
+		return NULL;
+	wanted->definition = *definition;
+	wanted->definition.snaplen = BLOCK_SNAPLEN; /* libpcap wants all to be the same */
+	wanted->number = UINT32_MAX;
+	struct vxcap_interface **found = tsearch(wanted, &output->interfaces, compare);
+	if (!found || *found != wanted)
+		free(wanted);
+	return found ? *found : NULL;
+}
+
+int vxcap_output_flush(struct vxcap_output *output, struct err *err)
+{
+	size_t done = 0;
+
+	while (done < output->len) {
+		const ssize_t n = write(output->fd, output->buffer + done, output->len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(err, -errno, "cannot write %s: %s", output->path,
+				       strerror(errno));
+		done += (size_t)n;
+	}
+	output->len = 0;
+	return 0;
+}
+
+/* Makes room for len bytes behind output->len. */
+static int reserve(struct vxcap_output *output, size_t len, struct err *err)
+{
+	if (output->cap - output->len >= len)
+		return 0;
+	const int ret = vxcap_output_flush(output, err);
+	if (ret)
+		return ret;
+	if (array_grow((void **)&output->buffer, &output->cap, len, 1))
+		return err_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+int vxcap_output_start(struct vxcap_output *output, const char *path, struct err *err)
+{
+	const bool is_stdout = !strcmp(path, "-");
+
+	output->path = is_stdout ? "standard output" : path;
+	/* 0600: what was sealed is in the clear now. */
+	output->fd = is_stdout ? STDOUT_FILENO
+			       : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (output->fd < 0)
+		return err_set(err, -errno, "cannot create %s: %s", path, strerror(errno));
+	output->len = block_section(output->buffer, output->cap, "vxcap " VERSION, NULL);
+	return 0;
+}
+
+static int write_interface(struct vxcap_output *output, struct vxcap_interface *interface,
+			   struct err *err)
+{
+	const int ret = reserve(output, DEFINITION_MAX, err);
+
+	if (ret)
+		return ret;
+	output->len += block_interface(output->buffer + output->len, output->cap - output->len,
+				       &interface->definition);
+	interface->number = output->n_interfaces++;
+	return 0;
+}
+
+int vxcap_output_packet(struct vxcap_output *output, struct vxcap_interface *interface,
+			const struct block_packet *packet, struct err *err)
+{
+	struct block_packet copy = *packet;
+	int ret = interface->number == UINT32_MAX ? write_interface(output, interface, err) : 0;
+
+	if (!ret)
+		ret = reserve(output, block_packet_len(packet->cap_len), err);
+	if (ret)
+		return ret;
+	copy.interface = interface->number;
+	if (copy.id == UINT64_MAX)
+		copy.id = 0;
+	if (copy.queue == UINT32_MAX)
+		copy.queue = 0;
+	uint8_t *const block = output->buffer + output->len;
+	memcpy(block + BLOCK_PACKET_HEAD, packet->data, packet->cap_len);
+	output->len += block_packet_frame(block, &copy);
+	return 0;
+}
+
+int vxcap_output_finish(struct vxcap_output *output, struct err *err)
+{
+	const int fd = output->fd;
+	const int ret = vxcap_output_flush(output, err);
+
+	output->fd = -1;
+	if (close(fd) && !ret)
+		return err_set(err, -errno, "cannot write %s: %s", output->path, strerror(errno));
+	return ret;
+}
