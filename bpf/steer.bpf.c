@@ -18,7 +18,8 @@ _Static_assert(FATE_MAX <= STEER_FATES, "counters have room for every fate");
 
 const volatile __u16 port;
 const volatile __u32 queues, workers;
-const volatile __u64 credit; /* chunks that one (queue, worker) may hold */
+const volatile __u64 credit;        /* chunks that one (queue, worker) may hold */
+const volatile __u64 packet_chunks; /* of one packet, at most: 1 without multi-buffer sockets */
 const volatile __u8 allow_every_source;
 const volatile struct siphash_key key;
 
@@ -168,8 +169,8 @@ int steer(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	chunks = (header.frame_len + sizeof(header) + STEER_CHUNK_DATA - 1) / STEER_CHUNK_DATA;
-	if (chunks > STEER_PACKET_CHUNKS_MAX) {
-		c->fate[FATE_BAD_VXLAN]++;
+	if (chunks > packet_chunks) {
+		c->fate[FATE_TOO_LARGE]++;
 		return XDP_PASS;
 	}
 	if (!credit_take(socket, chunks)) {

@@ -173,6 +173,7 @@ static int load_program(struct attach *a, const struct attach_config *config, st
 	s->rodata->queues = a->facts.queues;
 	s->rodata->workers = a->facts.workers;
 	s->rodata->credit = a->facts.ring;
+	s->rodata->packet_chunks = a->facts.multi_buffer ? STEER_PACKET_CHUNKS_MAX : 1;
 	s->rodata->allow_every_source = config->n_allow == 0;
 	memcpy((void *)&s->rodata->key, &config->key, sizeof(config->key));
 	(void)bpf_map__set_max_entries(s->maps.counters, a->facts.cpus);
@@ -345,19 +346,18 @@ static int create_socket(struct attach *a, uint32_t queue, uint32_t worker)
 
 static int make_socket(struct attach *a, uint32_t queue, uint32_t worker, struct err *err)
 {
-	const int ret = create_socket(a, queue, worker);
+	int ret = create_socket(a, queue, worker);
 
+	if (ret == -EINVAL && a->facts.multi_buffer) { /* before Linux 6.6 */
+		a->facts.multi_buffer = false;
+		ret = create_socket(a, queue, worker);
+	}
 	if (ret == -EBUSY)
 		return err_set(err, ret, "queue %u of %s has an AF_XDP socket of another program",
 			       queue, a->interface);
 	if (ret)
 		return err_set(err, ret, "cannot bind queue %u of %s to worker %u: %s", queue,
 			       a->interface, worker, strerror(-ret));
-	const int fd = xsk_socket__fd(a->umem[queue].socket[worker]);
-	const uint32_t index = queue * a->facts.workers + worker;
-	if (bpf_map_update_elem(bpf_map__fd(a->skeleton->maps.sockets), &index, &fd, BPF_ANY))
-		return err_set(err, -errno, "cannot enter queue %u of %s into the socket map: %s",
-			       queue, a->interface, strerror(errno));
 	return 0;
 }
 
@@ -383,6 +383,21 @@ static int make_queue(struct attach *a, uint32_t queue, struct err *err)
 	for (uint32_t worker = 0; worker < a->facts.workers; worker++)
 		if ((ret = make_socket(a, queue, worker, err)))
 			return ret;
+	return 0;
+}
+
+/* The map's entries: which socket takes what a queue has for a worker. */
+static int enter_sockets(struct attach *a, struct err *err)
+{
+	const int map = bpf_map__fd(a->skeleton->maps.sockets);
+
+	for (uint32_t i = 0; i < a->facts.queues * a->facts.workers; i++) {
+		const struct attach_umem *u = &a->umem[i / a->facts.workers];
+		const int fd = xsk_socket__fd(u->socket[i % a->facts.workers]);
+		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY))
+			return err_set(err, -errno, "cannot enter a socket of %s into the map: %s",
+				       a->interface, strerror(errno));
+	}
 	return 0;
 }
 
@@ -482,9 +497,10 @@ int attach_open(struct attach **out, const struct attach_config *config, struct 
 	(void)libxdp_set_print(NULL);
 
 	int ret = find_facts(a, config, err);
-	if (ret || (ret = refuse_other_program(a, err)) || (ret = load_program(a, config, err)) ||
+	if (ret || (ret = refuse_other_program(a, err)) || (ret = make_queues(a, err)) ||
+	    (ret = load_program(a, config, err)) || (ret = enter_sockets(a, err)) ||
 	    (ret = open_netlink(a, err)) || (ret = attach_follow(a, err)) ||
-	    (ret = open_sink(a, config->port, err)) || (ret = make_queues(a, err)))
+	    (ret = open_sink(a, config->port, err)))
 		goto fail;
 	*out = a;
 	return 0;
