@@ -64,7 +64,7 @@ check: all $(B)/unit $(RING:tests/ring/%.c=$(B)/ring-%)
 	@tools/deps check
 	tests/run $(B)
 
-accept: all
+accept: all $(B)/unit
 	@tools/deps check
 	tests/accept/$(L) $(B)
 

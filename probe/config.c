@@ -138,7 +138,7 @@ static int set_level(const char *text, int64_t *field, struct err *err)
 	char *end;
 	const long value = strtol(text, &end, 10);
 
-	if (!*text || *end || value < -7 || value > 19)
+	if (!strchr("-0123456789", *text) || end == text || *end || value < -7 || value > 19)
 		return err_set(err, -EINVAL, "--level %s: allowed is -7 (fast) to 19 (small)",
 			       text);
 	*field = value;

@@ -44,18 +44,19 @@ static int parse_vni(struct vxcap_filter *filter, const char *text, struct err *
 	const unsigned long vni = strtoul(text, &end, 10); /* too long: ULONG_MAX */
 
 	if (!isdigit((unsigned char)*text) || *end || vni > VNI_MAX)
-		return err_set(err, -EINVAL, "\"%s\" is no VNI: 0 to %u are", text, VNI_MAX);
+		return err_set(err, -EINVAL, "--vni %s is no VNI: 0 to %u are", text, VNI_MAX);
 	filter->vni = (uint32_t)vni;
 	filter->has_vni = true;
 	return 0;
 }
 
-static int parse_time(uint64_t *out, const char *text, struct err *err)
+static int parse_time(uint64_t *out, const char *option, const char *text, struct err *err)
 {
 	if (!vxcap_time_parse(out, text))
 		return 0;
 	return err_set(err, -EINVAL,
-		       "\"%s\" is no time: write 2026-11-21T10:00:00Z or seconds since 1970", text);
+		       "%s %s is no time: write 2026-11-21T10:00:00Z or seconds since 1970", option,
+		       text);
 }
 
 /* -EINVAL: the command line is wrong. */
@@ -75,11 +76,12 @@ static int take_option(struct cat *cat, int option, const char *value, struct er
 	case OPTION_VNI:
 		return parse_vni(&cat->filter, value, err);
 	case OPTION_FROM:
-		return parse_time(&cat->filter.from_ns, value, err);
+		return parse_time(&cat->filter.from_ns, "--from", value, err);
 	case OPTION_TO:
-		return parse_time(&cat->filter.to_ns, value, err);
+		return parse_time(&cat->filter.to_ns, "--to", value, err);
 	default:
-		return err_set(err, -EINVAL, "cat has no such option, or its value is missing");
+		return err_set(err, -EINVAL, "%s: cat has no such option, or its value is missing",
+			       value);
 	}
 }
 
@@ -89,7 +91,7 @@ static int parse(struct cat *cat, int argc, char **argv, struct err *err)
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "i:f:w:", OPTIONS, NULL)) != -1) {
-		ret = take_option(cat, option, optarg, err);
+		ret = take_option(cat, option, optarg ? optarg : argv[optind - 1], err);
 		if (ret)
 			return ret;
 	}

@@ -142,7 +142,6 @@ static void take_batch(struct worker *w, const struct batch *batch)
 
 	for (unsigned i = 0; i < batch->n; i++) {
 		while (!take_frame(w, batch, &batch->frame[i])) {
-			report(w, batch->frame[i].time_ns);
 			bell_announce(bell);
 			if (take_frame(w, batch, &batch->frame[i])) {
 				bell_leave(bell);

@@ -10,6 +10,9 @@
 /* A smaller step of the wall clock is not worth a new file; the next file has it right. */
 #define STEP_NS 100000000
 
+/* After an output could not be opened, packets end for so long before the next try. */
+#define RETRY_NS 1000000000u
+
 /* One worker's packets, as far as the writer has them. */
 struct input {
 	struct handoff *handoff;
@@ -26,6 +29,7 @@ struct writer {
 	uint32_t n_outputs;
 	int64_t offset_ns;
 	uint64_t latest_ns;
+	uint64_t retry_ns; /* split: no new output is tried before */
 	_Atomic bool is_done;
 	struct input input[STEER_WORKERS_MAX];
 };
@@ -162,18 +166,20 @@ static void ask_for_more(struct writer *w, uint64_t horizon_ns)
 
 /* ---- outputs ---- */
 
-static struct output *output_of(struct writer *w, uint32_t session)
+static struct output *output_of(struct writer *w, uint32_t session, uint64_t time_ns)
 {
 	char name[SESSION_NAME_MAX];
 	struct err err;
 
 	if (!w->config.split)
 		return w->outputs[0];
-	if (w->outputs[session])
+	if (w->outputs[session] || time_ns < w->retry_ns)
 		return w->outputs[session];
 	stats_session_name(&stats_sessions(w->config.stats)[session], name);
-	if (output_open(&w->outputs[session], w->tools, name, 1, &err))
+	if (output_open(&w->outputs[session], w->tools, name, 1, &err)) {
+		w->retry_ns = time_ns + RETRY_NS;
 		log_line("%s", err.text);
+	}
 	return w->outputs[session];
 }
 
@@ -181,7 +187,7 @@ static void write_packet(struct writer *w, uint8_t *block)
 {
 	const uint32_t session = block_packet_interface(block);
 	const uint64_t time_ns = block_packet_time(block);
-	struct output *o = output_of(w, session);
+	struct output *o = output_of(w, session, time_ns);
 
 	if (time_ns < w->latest_ns)
 		stats_add(&w->config.stats->late, 1);
