@@ -2,7 +2,7 @@
 # make demo     the main job on a network of its own; root
 # make check    all tests, scaled down; root
 # make accept L=P3   one acceptance line at full size
-# make lint · make deps · make install PREFIX= DESTDIR= · make clean
+# make bench   cost of the stages · make lint · make deps · make install PREFIX= DESTDIR= · make clean
 
 PREFIX ?= /usr/local
 CC = gcc
@@ -34,9 +34,10 @@ $(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
 $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion -lz
+$(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
-$(PROGRAMS) $(B)/unit $(B)/cut $(RING:tests/ring/%.c=$(B)/ring-%):
+$(PROGRAMS) $(B)/unit $(B)/cut $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
 	$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
 $(B)/libprobe.a: $(call obj,$(PROBE))
@@ -72,6 +73,9 @@ demo: all
 	@tools/deps demo
 	tools/demo $(B)
 
+bench: all $(B)/bench_stages
+	$(B)/vxmirror wrap $(VXPROBE_CAPTURES)/mixed-many-protocols.pcap - | $(B)/bench_stages
+
 lint:
 	@tools/deps lint
 	tools/lint $(B)
@@ -83,5 +87,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps check accept demo lint install clean
+.PHONY: all deps check accept demo bench lint install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,130 @@
+/*
+ * bench_stages [CAPTURE]: CPU ns per packet of the worker's pure stages, over the frames of a
+ * capture of VXLAN packets ('vxmirror wrap' makes one). One line of JSON each; medians of 9 rounds.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "path/capfile.h"
+#include "path/decap.h"
+#include "path/dissect.h"
+#include "path/flow.h"
+#include "steer.h"
+
+#define FRAMES_MAX 100000
+#define ROUNDS     9
+#define FLOWS      65536
+
+static struct frame frames[FRAMES_MAX];
+static unsigned n_frames;
+static struct decap_config config = {.port = 4789,
+				     .key = {{0x0123456789abcdef, 0xfedcba9876543210}}};
+static struct flow_table *flows;
+static volatile uint32_t sink; /* what is computed is used */
+
+static void read_frames(const char *path)
+{
+	struct capfile *file;
+	struct capfile_packet p;
+	struct err err;
+
+	if (capfile_open(&file, path, &err)) {
+		fprintf(stderr, "bench_stages: %s\n", err.text);
+		exit(1);
+	}
+	while (n_frames < FRAMES_MAX && !capfile_next(file, &p, &err)) {
+		uint8_t *copy = malloc(p.cap_len ? p.cap_len : 1);
+		if (!copy)
+			exit(1);
+		memcpy(copy, p.data, p.cap_len);
+		frames[n_frames++] =
+			(struct frame){.data = copy, .len = p.cap_len, .time_ns = p.time_ns};
+	}
+	capfile_close(file);
+}
+
+static void outer_only(const struct frame *f)
+{
+	struct steer_outer outer;
+
+	sink += (uint32_t)steer_outer_parse(f->data, f->data + f->len, f->len, 4789, &outer);
+}
+
+static void outer_and_hash(const struct frame *f)
+{
+	struct steer_outer outer;
+
+	if (steer_outer_parse(f->data, f->data + f->len, f->len, 4789, &outer) == STEER_OURS)
+		sink += steer_hash(&config.key, &outer, f->data + outer.inner, f->data + f->len);
+}
+
+static void decap_dissect(const struct frame *f)
+{
+	struct packet p;
+	struct dissected d;
+
+	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
+		return;
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	sink += d.wire_len;
+}
+
+static void decap_dissect_flow(const struct frame *f)
+{
+	struct packet p;
+	struct dissected d;
+
+	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
+		return;
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	if (d.has_flow)
+		sink += flow_update(flows, &d.key, d.direction, d.ip_len, p.time_ns) != NULL;
+}
+
+static double cpu_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void measure(const char *name, void (*stage)(const struct frame *))
+{
+	double ns[ROUNDS];
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		const double start = cpu_ns();
+		for (unsigned i = 0; i < n_frames; i++)
+			stage(&frames[i]);
+		ns[round] = (cpu_ns() - start) / n_frames;
+	}
+	qsort(ns, ROUNDS, sizeof(ns[0]), compare);
+	printf("{\"stage\": \"%s\", \"packets\": %u, \"ns_per_packet\": %.1f, \"least\": %.1f, "
+	       "\"most\": %.1f}\n",
+	       name, n_frames, ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);
+}
+
+int main(int argc, char **argv)
+{
+	struct err err;
+
+	read_frames(argc > 1 ? argv[1] : "-");
+	if (!n_frames || flow_open(&flows, FLOWS, (const uint8_t *)config.key.word, &err))
+		return 1;
+	measure("outer headers", outer_only);
+	measure("outer headers, inner hash (what XDP does)", outer_and_hash);
+	measure("decap, dissect", decap_dissect);
+	measure("decap, dissect, flow", decap_dissect_flow);
+	flow_close(flows);
+	return 0;
+}
