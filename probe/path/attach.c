@@ -106,7 +106,13 @@ int attach_queues(const char *interface, uint32_t *queues, struct err *err)
 
 static uint32_t chunks_of(const struct attach_config *config)
 {
-	return config->workers * config->ring + ATTACH_SPARE;
+	struct ethtool_ringparam nic = {.cmd = ETHTOOL_GRINGPARAM};
+	struct ifreq request = {.ifr_data = (char *)&nic};
+	uint32_t spare = ATTACH_SPARE;
+
+	if (!interface_ioctl(config->interface, SIOCETHTOOL, &request) && nic.rx_pending > spare)
+		spare = nic.rx_pending;
+	return config->workers * config->ring + spare;
 }
 
 size_t attach_memory(const struct attach_config *config, uint32_t queues)

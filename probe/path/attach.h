@@ -7,7 +7,7 @@
  *   attach_stop   unlinks it; also done by the kernel when this process dies
  *
  * The starter's one thread. Per RX queue there is one UMEM and on it one socket per worker. A queue
- * has workers * ring + ATTACH_SPARE chunks, all of them in the fill ring at first: since each
+ * has workers * ring chunks and some to spare, all of them in the fill ring at first: since each
  * worker may hold at most `ring` of them (its credit), the fill ring never runs dry.
  */
 #pragma once
@@ -20,7 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* More than one jumbo packet of 9,216 bytes for each of a NAPI poll's 64. */
+/* To spare: a jumbo packet of 9,216 bytes (3 chunks) for each of a NAPI poll's 64; or, if that is
+ * more, what a zero-copy driver keeps in its own ring. */
 #define ATTACH_SPARE 256u
 
 enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };

@@ -292,8 +292,12 @@ static void refill(struct capture_xdp *c, unsigned queue)
 
 static void refill_all(struct capture_xdp *c)
 {
-	for (unsigned q = 0; q < c->queues->facts.queues; q++)
+	for (unsigned q = 0; q < c->queues->facts.queues; q++) {
 		refill(c, q);
+		/* Zero-copy: the driver found the fill ring empty and waits to be told. */
+		if (xsk_ring_prod__needs_wakeup(&c->queues->queue[q].fill))
+			(void)recvfrom(c->poll[q].fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	}
 }
 
 static void xdp_release(struct capture *capture, const struct batch *batch)
