@@ -25,6 +25,8 @@ PROBE := $(filter-out probe/main.c,$(wildcard probe/*.c probe/*/*.c))
 UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
 RING := $(wildcard tests/ring/*.c)
 PROGRAMS := $(B)/vxprobe $(B)/vxcap $(B)/vxmirror
+# Quiet unless V=1.
+Q := $(if $(V),,@)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS)
@@ -38,24 +40,29 @@ $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
 $(PROGRAMS) $(B)/unit $(B)/cut $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
-	$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
+	@echo "  LD    $@"
+	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
 $(B)/libprobe.a: $(call obj,$(PROBE))
-	rm -f $@ && ar rcs $@ $^
+	@echo "  AR    $@"
+	$Qrm -f $@ && ar rcs $@ $^
 
 # The kernel half: clang compiles it, bpftool makes the header that carries it.
 $(B)/steer.bpf.o: bpf/steer.bpf.c | deps
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Iinclude \
+	@echo "  BPF   $@"
+	$Q$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Iinclude \
 		-I/usr/include/$(shell uname -m)-linux-gnu -MMD -MP -c $< -o $@
 $(B)/steer.skel.h: $(B)/steer.bpf.o
-	$(BPFTOOL) gen skeleton $< name steer > $@.new && mv $@.new $@
+	@echo "  GEN   $@"
+	$Q$(BPFTOOL) gen skeleton $< name steer > $@.new && mv $@.new $@
 $(call obj,probe/path/attach.c): $(B)/steer.skel.h
 
 $(B)/probe/path/%.o: WARN += -Wconversion
 $(B)/%.o: %.c | deps
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@echo "  CC    $@"
+	$Q$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # Installs what is missing, or says what it is. Quick when nothing is.
 deps:
