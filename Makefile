@@ -11,14 +11,14 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 VXPROBE_CAPTURES ?= ../shared/captures
 export VXPROBE_CAPTURES
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+$(if $(filter-out asan tsan,$(SAN)),$(error SAN=$(SAN): asan and tsan there are))
 B := build$(if $(SAN),/$(SAN))
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_tsan := -fsanitize=thread
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -isystem $(B) \
-	-DVERSION='"$(VERSION)"' -MMD -MP -pthread
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -I$(B)/gen \
+	-isystem $(B) -MMD -MP -pthread
 LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lmicrohttpd -lm
 
 PROBE := $(filter-out probe/main.c,$(wildcard probe/*.c probe/*/*.c))
@@ -47,6 +47,12 @@ $(B)/libprobe.a: $(call obj,$(PROBE))
 	@echo "  AR    $@"
 	$Qrm -f $@ && ar rcs $@ $^
 
+# Rewritten only when it differs, so that a commit recompiles what shows the version.
+$(B)/gen/version.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define VERSION "$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)"' >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+
 # The kernel half: clang compiles it, bpftool makes the header that carries it.
 $(B)/steer.bpf.o: bpf/steer.bpf.c | deps
 	@mkdir -p $(@D)
@@ -59,32 +65,32 @@ $(B)/steer.skel.h: $(B)/steer.bpf.o
 $(call obj,probe/path/attach.c): $(B)/steer.skel.h
 
 $(B)/probe/path/%.o: WARN += -Wconversion
-$(B)/%.o: %.c | deps
+$(B)/%.o: %.c | deps $(B)/gen/version.h
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$Q$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-# Installs what is missing, or says what it is. Quick when nothing is.
+$(call obj,$(UNIT)): | deps-check
+
+# Install what is missing, or say what it is. Quick when nothing is.
 deps:
 	@tools/deps build
+deps-check deps-accept deps-demo deps-lint: deps-%: deps
+	@tools/deps $*
 
-check: all $(B)/unit $(RING:tests/ring/%.c=$(B)/ring-%)
-	@tools/deps check
+check: all $(B)/unit $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit
-	@tools/deps check
-	tests/accept/$(L) $(B)
+accept: all $(B)/unit deps-accept
+	tests/accept/$(or $(L),$(error which line? make accept L=P1 ... P11)) $(B)
 
-demo: all
-	@tools/deps demo
+demo: all deps-demo
 	tools/demo $(B)
 
 bench: all $(B)/bench_stages
 	$(B)/vxmirror wrap $(VXPROBE_CAPTURES)/mixed-many-protocols.pcap - | $(B)/bench_stages
 
-lint:
-	@tools/deps lint
+lint: deps-lint
 	tools/lint $(B)
 
 install: all
@@ -94,5 +100,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all deps check accept demo bench lint install clean
+.PHONY: FORCE all deps deps-check deps-accept deps-demo deps-lint check accept demo bench lint install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

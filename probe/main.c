@@ -5,6 +5,7 @@
 #include "config.h"
 #include "run/live.h"
 #include "run/offline.h"
+#include "version.h"
 
 static void usage(FILE *f)
 {

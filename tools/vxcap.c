@@ -2,6 +2,7 @@
  * vxcap: lists stored captures and takes packets out of them.
  */
 #include "vxcap.h"
+#include "version.h"
 
 #include <signal.h>
 #include <stdarg.h>

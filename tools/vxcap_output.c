@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "version.h"
 
 /* 1 MiB: a write per hundreds of packets. */
 #define BUFFER_LEN (1u << 20)

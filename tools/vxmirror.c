@@ -20,6 +20,7 @@
 #include "path/capfile.h"
 #include "vxmirror_send.h"
 #include "vxmirror_wrap.h"
+#include "version.h"
 
 #define VNI_MAX    0xffffffu
 #define LINKTYPES  65536u

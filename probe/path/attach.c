@@ -1,24 +1,15 @@
-#define _GNU_SOURCE
 #include "path/attach.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
@@ -26,23 +17,14 @@
 
 #include "base/clock.h"
 #include "base/fdpass.h"
+#include "path/attach_address.h"
+#include "path/attach_nic.h"
+#include "path/attach_umem.h"
 #include "steer.skel.h"
 
-/* Kernel 6.6; Debian 12's headers are of 6.1. */
-#ifndef XDP_USE_SG
-#define XDP_USE_SG (1 << 4)
-#endif
-
-struct attach_umem {
-	struct xsk_umem *umem;
-	void *area;
-	size_t len;
-	int memfd;
-	struct xsk_ring_prod fill;
-	struct xsk_ring_cons completion; /* the kernel wants one; nothing is sent */
-	struct xsk_socket *socket[STEER_WORKERS_MAX];
-	struct xsk_ring_cons rx[STEER_WORKERS_MAX];
-};
+/* A program of a probe that was just killed goes a little later than the probe. */
+#define BUSY_NAP_NS 50000000u
+#define BUSY_TRIES  40
 
 struct attach {
 	char interface[IF_NAMESIZE];
@@ -56,63 +38,13 @@ struct attach {
 	struct attach_umem umem[STEER_QUEUES_MAX];
 };
 
-/* ---- the interface ---- */
-
-static int interface_ioctl(const char *interface, unsigned long request, struct ifreq *request_data)
-{
-	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	(void)snprintf(request_data->ifr_name, sizeof(request_data->ifr_name), "%s", interface);
-	const int ret = ioctl(fd, request, request_data) < 0 ? -errno : 0;
-	(void)close(fd);
-	return ret;
-}
-
-/* For drivers that do not tell their channels. 0: sysfs has another namespace's interfaces. */
-static uint32_t queues_by_sysfs(const char *interface)
-{
-	char path[128];
-	uint32_t n = 0;
-
-	do
-		(void)snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u", interface, n);
-	while (!access(path, F_OK) && n++ < STEER_QUEUES_MAX);
-	return n;
-}
-
-int attach_queues(const char *interface, uint32_t *queues, struct err *err)
-{
-	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-	struct ifreq request = {.ifr_data = (char *)&channels};
-
-	if (!if_nametoindex(interface))
-		return err_set(err, -ENODEV,
-			       "no interface %s here; 'ip link' lists those there are", interface);
-	uint32_t n = 0;
-	if (!interface_ioctl(interface, SIOCETHTOOL, &request))
-		n = channels.rx_count + channels.combined_count;
-	else
-		n = queues_by_sysfs(interface);
-	if (n > STEER_QUEUES_MAX)
-		return err_set(err, -E2BIG,
-			       "%s has %u RX queues, more than %u: 'ethtool -L %s combined %u' "
-			       "lowers them",
-			       interface, n, STEER_QUEUES_MAX, interface, STEER_QUEUES_MAX);
-	*queues = n ? n : 1;
-	return 0;
-}
+/* ---- sizes ---- */
 
 static uint32_t chunks_of(const struct attach_config *config)
 {
-	struct ethtool_ringparam nic = {.cmd = ETHTOOL_GRINGPARAM};
-	struct ifreq request = {.ifr_data = (char *)&nic};
-	uint32_t spare = ATTACH_SPARE;
+	const uint32_t nic = attach_nic_ring(config->interface);
 
-	if (!interface_ioctl(config->interface, SIOCETHTOOL, &request) && nic.rx_pending > spare)
-		spare = nic.rx_pending;
-	return config->workers * config->ring + spare;
+	return config->workers * config->ring + (nic > ATTACH_SPARE ? nic : ATTACH_SPARE);
 }
 
 size_t attach_memory(const struct attach_config *config, uint32_t queues)
@@ -127,6 +59,25 @@ static uint32_t power_of_two_from(uint32_t n)
 	while (power < n)
 		power *= 2;
 	return power;
+}
+
+static int find_facts(struct attach *a, const struct attach_config *config, struct err *err)
+{
+	struct attach_facts *f = &a->facts;
+	int ret = attach_nic_queues(config->interface, &f->queues, err);
+
+	if (ret || (ret = attach_nic_mtu(config->interface, &f->mtu, err)))
+		return ret;
+	f->workers = config->workers;
+	f->ring = config->ring;
+	f->chunks = chunks_of(config);
+	f->fill = power_of_two_from(f->chunks);
+	const int cpus = libbpf_num_possible_cpus();
+	f->cpus = cpus > 0 && cpus <= STEER_CPUS_MAX ? (uint32_t)cpus : STEER_CPUS_MAX;
+	/* Ethernet with two VLAN tags is 22 bytes. */
+	f->multi_buffer = f->mtu + 22 + sizeof(struct steer_header) > STEER_CHUNK_DATA;
+	f->native = config->mode != ATTACH_GENERIC;
+	return 0;
 }
 
 /* ---- program and maps ---- */
@@ -199,258 +150,6 @@ static int load_program(struct attach *a, const struct attach_config *config, st
 	return set_allowed(s, config, err);
 }
 
-/* ---- own addresses ---- */
-
-static bool address_of(const struct sockaddr *sa, struct address *out)
-{
-	*out = (struct address){0};
-	if (sa && sa->sa_family == AF_INET) {
-		memset(out->byte + 10, 0xff, 2);
-		memcpy(out->byte + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr,
-		       4);
-		return true;
-	}
-	if (sa && sa->sa_family == AF_INET6) {
-		memcpy(out->byte, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-		return true;
-	}
-	return false;
-}
-
-static bool interface_has(const struct ifaddrs *list, const char *interface,
-			  const struct address *wanted)
-{
-	struct address address;
-
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
-		if (!strcmp(i->ifa_name, interface) && address_of(i->ifa_addr, &address) &&
-		    !memcmp(&address, wanted, sizeof(address)))
-			return true;
-	return false;
-}
-
-static void forget_gone(int map, const char *interface, const struct ifaddrs *list)
-{
-	struct address key, next;
-	struct address *at = NULL;
-
-	while (!bpf_map_get_next_key(map, at, &next)) {
-		if (interface_has(list, interface, &next)) {
-			key = next;
-			at = &key;
-		} else {
-			(void)bpf_map_delete_elem(map, &next);
-		}
-	}
-}
-
-int attach_follow(struct attach *a, struct err *err)
-{
-	const int map = bpf_map__fd(a->skeleton->maps.own);
-	const uint8_t one = 1;
-	struct ifaddrs *list;
-	struct address address;
-	char drained[4096];
-	int ret = 0;
-
-	while (recv(a->netlink, drained, sizeof(drained), MSG_DONTWAIT) > 0)
-		;
-	if (getifaddrs(&list))
-		return err_set(err, -errno, "cannot read the addresses of %s: %s", a->interface,
-			       strerror(errno));
-	forget_gone(map, a->interface, list);
-	for (const struct ifaddrs *i = list; i && !ret; i = i->ifa_next)
-		if (!strcmp(i->ifa_name, a->interface) && address_of(i->ifa_addr, &address) &&
-		    bpf_map_update_elem(map, &address, &one, BPF_ANY))
-			ret = err_set(err, -errno, "cannot note an address of %s: %s", a->interface,
-				      strerror(errno));
-	freeifaddrs(list);
-	return ret;
-}
-
-static int open_netlink(struct attach *a, struct err *err)
-{
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-				      .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-
-	a->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (a->netlink < 0 || bind(a->netlink, (struct sockaddr *)&address, sizeof(address)))
-		return err_set(err, -errno, "cannot follow the addresses of %s: %s", a->interface,
-			       strerror(errno));
-	return 0;
-}
-
-/* Without a bound socket the kernel answers mirrored packets that XDP leaves to it with ICMP port
- * unreachable. A kernel vxlan device on the port does the same service. */
-static int open_sink(struct attach *a, uint16_t port, struct err *err)
-{
-	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	const int off = 0, smallest = 1;
-
-	a->sink = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (a->sink < 0 || setsockopt(a->sink, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ||
-	    setsockopt(a->sink, SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)) ||
-	    (bind(a->sink, (struct sockaddr *)&any, sizeof(any)) && errno != EADDRINUSE))
-		return err_set(err, -errno, "cannot bind UDP port %u: %s", port, strerror(errno));
-	return 0;
-}
-
-/* ---- UMEM and sockets ---- */
-
-static int make_umem(struct attach *a, uint32_t queue, struct err *err)
-{
-	struct attach_umem *u = &a->umem[queue];
-	const struct xsk_umem_config config = {
-		.fill_size = a->facts.fill, .comp_size = 64, .frame_size = STEER_CHUNK};
-
-	u->len = (size_t)a->facts.chunks * STEER_CHUNK;
-	u->memfd = memfd_create("vxprobe-umem", MFD_CLOEXEC);
-	if (u->memfd < 0 || ftruncate(u->memfd, (off_t)u->len))
-		return err_set(err, -errno, "cannot make %zu bytes of packet memory: %s", u->len,
-			       strerror(errno));
-	u->area = mmap(NULL, u->len, PROT_READ | PROT_WRITE, MAP_SHARED, u->memfd, 0);
-	if (u->area == MAP_FAILED)
-		return err_set(err, -errno, "cannot map %zu bytes of packet memory: %s", u->len,
-			       strerror(errno));
-	const int ret =
-		xsk_umem__create(&u->umem, u->area, u->len, &u->fill, &u->completion, &config);
-	if (ret)
-		return err_set(err, ret,
-			       "cannot register %zu bytes of packet memory: %s (CAP_IPC_LOCK or a "
-			       "higher 'ulimit -l' allows it; a smaller --ring needs less)",
-			       u->len, strerror(-ret));
-	return 0;
-}
-
-/* The kernel lets go of a queue some time after the process that had it is gone (libxdp's own
- * restarts see it too): it is asked again, every 50 ms, for at most 2 s. */
-#define BUSY_NAP_NS 50000000u
-#define BUSY_TRIES  40
-
-static int create_socket(struct attach *a, uint32_t queue, uint32_t worker)
-{
-	struct attach_umem *u = &a->umem[queue];
-	/* Neither XDP_COPY nor XDP_ZEROCOPY: the kernel takes zero-copy where the driver has it.
-	 * ENA has either that or several buffers per packet, so those are asked for only where the
-	 * MTU needs them. */
-	const struct xsk_socket_config config = {
-		.rx_size = a->facts.ring,
-		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
-		.bind_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (a->facts.native ? 0 : XDP_COPY) |
-					 (a->facts.multi_buffer ? XDP_USE_SG : 0))};
-	int ret = -EBUSY;
-
-	for (int i = 0; i < BUSY_TRIES && ret == -EBUSY; i++) {
-		if (i)
-			clock_nap(BUSY_NAP_NS);
-		ret = xsk_socket__create_shared(&u->socket[worker], a->interface, queue, u->umem,
-						&u->rx[worker], NULL, &u->fill, &u->completion,
-						&config);
-	}
-	return ret;
-}
-
-static int make_socket(struct attach *a, uint32_t queue, uint32_t worker, struct err *err)
-{
-	int ret = create_socket(a, queue, worker);
-
-	if (ret == -EINVAL && a->facts.multi_buffer) { /* before Linux 6.6 */
-		a->facts.multi_buffer = false;
-		ret = create_socket(a, queue, worker);
-	}
-	if (ret == -EBUSY)
-		return err_set(err, ret, "queue %u of %s has an AF_XDP socket of another program",
-			       queue, a->interface);
-	if (ret)
-		return err_set(err, ret, "cannot bind queue %u of %s to worker %u: %s", queue,
-			       a->interface, worker, strerror(-ret));
-	return 0;
-}
-
-static void fill_with_every_chunk(struct attach *a, uint32_t queue)
-{
-	struct attach_umem *u = &a->umem[queue];
-	uint32_t at;
-
-	const uint32_t n = xsk_ring_prod__reserve(&u->fill, a->facts.chunks, &at);
-	assert(n == a->facts.chunks);
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_ring_prod__fill_addr(&u->fill, at + i) = (uint64_t)i * STEER_CHUNK;
-	xsk_ring_prod__submit(&u->fill, n);
-}
-
-static int make_queue(struct attach *a, uint32_t queue, struct err *err)
-{
-	int ret = make_umem(a, queue, err);
-
-	if (ret)
-		return ret;
-	fill_with_every_chunk(a, queue);
-	for (uint32_t worker = 0; worker < a->facts.workers; worker++)
-		if ((ret = make_socket(a, queue, worker, err)))
-			return ret;
-	return 0;
-}
-
-/* The map's entries: which socket takes what a queue has for a worker. */
-static int enter_sockets(struct attach *a, struct err *err)
-{
-	const int map = bpf_map__fd(a->skeleton->maps.sockets);
-
-	for (uint32_t i = 0; i < a->facts.queues * a->facts.workers; i++) {
-		const struct attach_umem *u = &a->umem[i / a->facts.workers];
-		const int fd = xsk_socket__fd(u->socket[i % a->facts.workers]);
-		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY))
-			return err_set(err, -errno, "cannot enter a socket of %s into the map: %s",
-				       a->interface, strerror(errno));
-	}
-	return 0;
-}
-
-static void note_zero_copy(struct attach *a)
-{
-	struct xdp_options options = {0};
-	socklen_t len = sizeof(options);
-
-	if (!getsockopt(xsk_socket__fd(a->umem[0].socket[0]), SOL_XDP, XDP_OPTIONS, &options, &len))
-		a->facts.zero_copy = options.flags & XDP_OPTIONS_ZEROCOPY;
-}
-
-/* ---- life ---- */
-
-static int quiet(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
-static int find_facts(struct attach *a, const struct attach_config *config, struct err *err)
-{
-	struct attach_facts *f = &a->facts;
-	struct ifreq request = {0};
-
-	int ret = attach_queues(config->interface, &f->queues, err);
-	if (ret)
-		return ret;
-	ret = interface_ioctl(config->interface, SIOCGIFMTU, &request);
-	if (ret)
-		return err_set(err, ret, "cannot read the MTU of %s: %s", config->interface,
-			       strerror(-ret));
-	f->mtu = (uint32_t)request.ifr_mtu;
-	f->workers = config->workers;
-	f->ring = config->ring;
-	f->chunks = chunks_of(config);
-	f->fill = power_of_two_from(f->chunks);
-	const int cpus = libbpf_num_possible_cpus();
-	f->cpus = cpus > 0 && cpus <= STEER_CPUS_MAX ? (uint32_t)cpus : STEER_CPUS_MAX;
-	/* Ethernet with two VLAN tags is 22 bytes. */
-	f->multi_buffer = f->mtu + 22 + sizeof(struct steer_header) > STEER_CHUNK_DATA;
-	f->native = config->mode != ATTACH_GENERIC;
-	return 0;
-}
-
 static uint32_t attached_program(int ifindex)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
@@ -476,14 +175,99 @@ static int refuse_other_program(struct attach *a, struct err *err)
 		  : 0;
 }
 
+static int link_program(struct attach *a, uint32_t flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+	const int fd = bpf_link_create(bpf_program__fd(a->skeleton->progs.steer), a->ifindex,
+				       BPF_XDP, &options);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The program comes to the interface; without sockets in its map it leaves everything to the kernel. */
+static int attach_program(struct attach *a, struct err *err)
+{
+	int ret = link_program(a, a->facts.native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+
+	if (ret < 0 && ret != -EBUSY && a->mode == ATTACH_AUTO) {
+		a->facts.native = false;
+		a->facts.native_error = (uint32_t)-ret;
+		ret = link_program(a, XDP_FLAGS_SKB_MODE);
+	}
+	if (ret == -EBUSY || ret == -EEXIST)
+		return err_set(err, ret, "another XDP program was attached to %s meanwhile",
+			       a->interface);
+	if (ret < 0 && a->mode == ATTACH_NATIVE)
+		return err_set(err, ret,
+			       "the driver of %s refuses the XDP program: %s (--mode auto falls "
+			       "back to generic mode)",
+			       a->interface, strerror(-ret));
+	if (ret < 0)
+		return err_set(err, ret, "cannot attach the XDP program to %s: %s", a->interface,
+			       strerror(-ret));
+	a->link = ret;
+	return 0;
+}
+
+/* ---- sockets ---- */
+
 static int make_queues(struct attach *a, struct err *err)
 {
+	struct attach_umem_config config = {.interface = a->interface,
+					    .workers = a->facts.workers,
+					    .ring = a->facts.ring,
+					    .chunks = a->facts.chunks,
+					    .fill = a->facts.fill,
+					    .only_copy = !a->facts.native,
+					    .multi_buffer = a->facts.multi_buffer};
+
 	for (uint32_t queue = 0; queue < a->facts.queues; queue++) {
-		const int ret = make_queue(a, queue, err);
+		const int ret = attach_umem_init(&a->umem[queue], &config, queue, err);
 		if (ret)
 			return ret;
 	}
-	note_zero_copy(a);
+	a->facts.multi_buffer = config.multi_buffer;
+	a->facts.zero_copy = attach_umem_is_zero_copy(&a->umem[0]);
+	return 0;
+}
+
+/* The map's entries: which socket takes what a queue has for a worker. */
+static int enter_sockets(struct attach *a, struct err *err)
+{
+	const int map = bpf_map__fd(a->skeleton->maps.sockets);
+
+	for (uint32_t i = 0; i < a->facts.queues * a->facts.workers; i++) {
+		const struct attach_umem *u = &a->umem[i / a->facts.workers];
+		const int fd = xsk_socket__fd(u->socket[i % a->facts.workers]);
+		if (bpf_map_update_elem(map, &i, &fd, BPF_ANY))
+			return err_set(err, -errno, "cannot enter a socket of %s into the map: %s",
+				       a->interface, strerror(errno));
+	}
+	return 0;
+}
+
+/* Without a bound socket the kernel answers mirrored packets that XDP leaves to it with ICMP port
+ * unreachable. A kernel vxlan device on the port does the same service. */
+static int open_sink(struct attach *a, uint16_t port, struct err *err)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	const int off = 0, smallest = 1;
+
+	a->sink = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (a->sink < 0 || setsockopt(a->sink, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ||
+	    setsockopt(a->sink, SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)) ||
+	    (bind(a->sink, (struct sockaddr *)&any, sizeof(any)) && errno != EADDRINUSE))
+		return err_set(err, -errno, "cannot bind UDP port %u: %s", port, strerror(errno));
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
 	return 0;
 }
 
@@ -504,9 +288,9 @@ int attach_open(struct attach **out, const struct attach_config *config, struct 
 
 	int ret = find_facts(a, config, err);
 	if (ret || (ret = refuse_other_program(a, err)) || (ret = make_queues(a, err)) ||
-	    (ret = load_program(a, config, err)) || (ret = enter_sockets(a, err)) ||
-	    (ret = open_netlink(a, err)) || (ret = attach_follow(a, err)) ||
-	    (ret = open_sink(a, config->port, err)))
+	    (ret = load_program(a, config, err)) || (ret = attach_address_open(&a->netlink, err)) ||
+	    (ret = attach_follow(a, err)) || (ret = open_sink(a, config->port, err)) ||
+	    (ret = attach_program(a, err)))
 		goto fail;
 	*out = a;
 	return 0;
@@ -515,24 +299,13 @@ fail:
 	return ret;
 }
 
-static void close_umem(struct attach_umem *u)
-{
-	for (unsigned worker = 0; worker < STEER_WORKERS_MAX; worker++)
-		xsk_socket__delete(u->socket[worker]);
-	(void)xsk_umem__delete(u->umem);
-	if (u->area && u->area != MAP_FAILED)
-		(void)munmap(u->area, u->len);
-	if (u->memfd >= 0)
-		(void)close(u->memfd);
-}
-
 void attach_close(struct attach *a)
 {
 	if (!a)
 		return;
 	attach_stop(a);
 	for (unsigned i = 0; i < STEER_QUEUES_MAX; i++)
-		close_umem(&a->umem[i]);
+		attach_umem_fini(&a->umem[i]);
 	steer__destroy(a->skeleton);
 	if (a->netlink >= 0)
 		(void)close(a->netlink);
@@ -546,32 +319,9 @@ const struct attach_facts *attach_facts(const struct attach *a)
 	return &a->facts;
 }
 
-static int link_program(struct attach *a, uint32_t flags)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
-	const int fd = bpf_link_create(bpf_program__fd(a->skeleton->progs.steer), a->ifindex,
-				       BPF_XDP, &options);
-
-	return fd < 0 ? -errno : fd;
-}
-
 int attach_start(struct attach *a, struct err *err)
 {
-	int ret = link_program(a, a->facts.native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
-
-	if (ret < 0 && ret != -EBUSY && a->mode == ATTACH_AUTO) {
-		a->facts.native = false;
-		ret = link_program(a, XDP_FLAGS_SKB_MODE);
-	}
-	if (ret == -EBUSY || ret == -EEXIST)
-		return err_set(err, ret, "another XDP program was attached to %s meanwhile",
-			       a->interface);
-	if (ret < 0)
-		return err_set(err, ret, "cannot attach the XDP program to %s in %s mode: %s",
-			       a->interface, a->mode == ATTACH_NATIVE ? "native" : "generic",
-			       strerror(-ret));
-	a->link = ret;
-	return 0;
+	return enter_sockets(a, err);
 }
 
 void attach_stop(struct attach *a)
@@ -586,38 +336,46 @@ int attach_fd(const struct attach *a)
 	return a->netlink;
 }
 
-/* ---- handover ---- */
-
-static void counter_fds(const struct attach *a, int fds[static 3])
+int attach_follow(struct attach *a, struct err *err)
 {
-	fds[0] = bpf_map__fd(a->skeleton->maps.counters);
-	fds[1] = bpf_map__fd(a->skeleton->maps.given);
-	fds[2] = bpf_map__fd(a->skeleton->maps.taken);
+	return attach_address_follow(a->netlink, bpf_map__fd(a->skeleton->maps.own), a->interface,
+				     a->ifindex, err);
 }
+
+/* ---- handover ---- */
 
 int attach_map(struct attach *a, struct attach_maps *maps, struct err *err)
 {
-	int fds[3];
+	const int fds[] = {
+		fcntl(bpf_map__fd(a->skeleton->maps.counters), F_DUPFD_CLOEXEC, 0),
+		fcntl(bpf_map__fd(a->skeleton->maps.given), F_DUPFD_CLOEXEC, 0)};
 
-	counter_fds(a, fds);
-	for (unsigned i = 0; i < 3; i++)
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-	return attach_map_fds(&a->facts, fds, maps, err);
+	return attach_map_counters(&a->facts, fds, maps, err);
 }
 
 int attach_send_counters(struct attach *a, int socket, struct err *err)
 {
-	int fds[3];
+	const int fds[] = {bpf_map__fd(a->skeleton->maps.counters),
+			   bpf_map__fd(a->skeleton->maps.given)};
+	const int ret = fdpass_send(socket, &a->facts, sizeof(a->facts), fds, 2);
 
-	counter_fds(a, fds);
-	const int ret = fdpass_send(socket, &a->facts, sizeof(a->facts), fds, 3);
 	return ret ? err_set(err, ret, "cannot hand over the counters: %s", strerror(-ret)) : 0;
+}
+
+static int send_taken(struct attach *a, int socket, struct err *err)
+{
+	const int fd = bpf_map__fd(a->skeleton->maps.taken);
+	const int ret = fdpass_send(socket, "t", 1, &fd, 1);
+
+	return ret ? err_set(err, ret, "cannot hand over the credits: %s", strerror(-ret)) : 0;
 }
 
 int attach_send(struct attach *a, int socket, struct err *err)
 {
 	int ret = attach_send_counters(a, socket, err);
 
+	if (ret || (ret = send_taken(a, socket, err)))
+		return ret;
 	for (uint32_t queue = 0; !ret && queue < a->facts.queues; queue++) {
 		int fds[1 + STEER_WORKERS_MAX] = {a->umem[queue].memfd};
 

@@ -1,10 +1,10 @@
 /*
  * attach: everything that needs privilege: the XDP program, its maps, UMEM and AF_XDP sockets.
  *
- *   attach_open   makes and binds all of it; not a packet comes yet
+ *   attach_open   makes and binds all of it and links the program, which takes nothing yet
  *   attach_send   hands rings and maps to the capture process (attach_receive there)
- *   attach_start  links the program to the interface: traffic flows
- *   attach_stop   unlinks it; also done by the kernel when this process dies
+ *   attach_start  enters the sockets into the program's map: traffic flows
+ *   attach_stop   unlinks the program; also done by the kernel when this process dies
  *
  * The starter's one thread. Per RX queue there is one UMEM and on it one socket per worker. A queue
  * has workers * ring chunks and some to spare, all of them in the fill ring at first: since each
@@ -44,13 +44,13 @@ struct attach_facts {
 	uint32_t chunks; /* UMEM chunks of a queue */
 	uint32_t cpus;   /* entries of the counters map */
 	uint32_t mtu;
+	uint32_t native_error; /* errno of native mode, where that was tried and refused; else 0 */
 	bool native, zero_copy, multi_buffer;
 };
 
 struct attach;
 
-/* Number of RX queues of an interface; bytes of UMEM that attach_open would pin for them. */
-int attach_queues(const char *interface, uint32_t *queues, struct err *err);
+/* Bytes of UMEM that attach_open would pin for an interface of so many RX queues. */
 size_t attach_memory(const struct attach_config *config, uint32_t queues);
 
 int attach_open(struct attach **out, const struct attach_config *config, struct err *err);
@@ -61,7 +61,8 @@ const struct attach_facts *attach_facts(const struct attach *attach);
 int attach_start(struct attach *attach, struct err *err);
 void attach_stop(struct attach *attach);
 
-/* Readable when the interface's addresses changed; attach_follow then brings the map up to date. */
+/* Readable when the interface or its addresses changed; attach_follow then brings the map up to
+ * date. -ENODEV: the interface is gone. */
 int attach_fd(const struct attach *attach);
 int attach_follow(struct attach *attach, struct err *err);
 
@@ -71,7 +72,6 @@ int attach_follow(struct attach *attach, struct err *err);
 struct attach_maps {
 	const struct steer_counters *counters; /* [cpus] */
 	const struct credit_given *given;      /* [queues * workers] */
-	struct credit_taken *taken;            /* [queues * workers]; capture process writes */
 };
 
 /* One RX queue as the capture process sees it. */
@@ -83,6 +83,7 @@ struct attach_queue {
 struct attach_rings {
 	struct attach_facts facts;
 	struct attach_maps maps;
+	struct credit_taken *taken; /* [queues * workers]; workers write */
 	struct attach_queue queue[STEER_QUEUES_MAX];
 };
 
@@ -91,9 +92,9 @@ int attach_send(struct attach *attach, int socket, struct err *err);
 int attach_receive(struct attach_rings *out, int socket, struct err *err);
 /* The starter's own view of the counters. */
 int attach_map(struct attach *attach, struct attach_maps *maps, struct err *err);
-/* Maps counters, given and taken by their descriptors, which it closes. */
-int attach_map_fds(const struct attach_facts *facts, const int fds[static 3],
-		   struct attach_maps *maps, struct err *err);
+/* Maps counters and given by their descriptors, which it closes. */
+int attach_map_counters(const struct attach_facts *facts, const int fds[static 2],
+			struct attach_maps *maps, struct err *err);
 /* The same for a process that only reads counters (the exporter). */
 int attach_send_counters(struct attach *attach, int socket, struct err *err);
 int attach_receive_counters(struct attach_facts *facts, struct attach_maps *maps, int socket,

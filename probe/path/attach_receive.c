@@ -24,17 +24,16 @@ static size_t whole_pages(size_t len)
 	return (len + page - 1) / page * page;
 }
 
-int attach_map_fds(const struct attach_facts *facts, const int fds[static 3],
-		   struct attach_maps *maps, struct err *err)
+int attach_map_counters(const struct attach_facts *facts, const int fds[static 2],
+			struct attach_maps *maps, struct err *err)
 {
 	const size_t sockets = (size_t)facts->queues * facts->workers;
 
 	maps->counters = map_and_close(fds[0], whole_pages(facts->cpus * sizeof(*maps->counters)),
 				       PROT_READ);
-	maps->given = map_and_close(fds[1], whole_pages(sockets * sizeof(*maps->given)), PROT_READ);
-	maps->taken = map_and_close(fds[2], whole_pages(sockets * sizeof(*maps->taken)),
-				    PROT_READ | PROT_WRITE);
-	if (!maps->counters || !maps->given || !maps->taken)
+	maps->given =
+		map_and_close(fds[1], whole_pages(sockets * sizeof(*maps->given)), PROT_READ);
+	if (!maps->counters || !maps->given)
 		return err_set(err, -errno, "cannot map the XDP program's counters: %s",
 			       strerror(errno));
 	return 0;
@@ -43,17 +42,34 @@ int attach_map_fds(const struct attach_facts *facts, const int fds[static 3],
 int attach_receive_counters(struct attach_facts *facts, struct attach_maps *maps, int socket,
 			    struct err *err)
 {
-	int fds[3];
-	const int ret = fdpass_receive(socket, facts, sizeof(*facts), fds, 3);
+	int fds[2];
+	const int ret = fdpass_receive(socket, facts, sizeof(*facts), fds, 2);
 
 	return ret ? err_set(err, ret, "no counters from the starter: %s", strerror(-ret))
-		   : attach_map_fds(facts, fds, maps, err);
+		   : attach_map_counters(facts, fds, maps, err);
+}
+
+static int receive_taken(struct attach_rings *out, int socket, struct err *err)
+{
+	const size_t sockets = (size_t)out->facts.queues * out->facts.workers;
+	char byte;
+	int fd;
+	const int ret = fdpass_receive(socket, &byte, 1, &fd, 1);
+
+	if (ret)
+		return err_set(err, ret, "no credits from the starter: %s", strerror(-ret));
+	out->taken = map_and_close(fd, whole_pages(sockets * sizeof(*out->taken)),
+				   PROT_READ | PROT_WRITE);
+	return out->taken ? 0
+			  : err_set(err, -errno, "cannot map the credits: %s", strerror(errno));
 }
 
 int attach_receive(struct attach_rings *out, int socket, struct err *err)
 {
 	int ret = attach_receive_counters(&out->facts, &out->maps, socket, err);
 
+	if (ret || (ret = receive_taken(out, socket, err)))
+		return ret;
 	for (uint32_t i = 0; !ret && i < out->facts.queues; i++) {
 		int fds[1 + STEER_WORKERS_MAX];
 		uint32_t queue;

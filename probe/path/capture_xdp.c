@@ -30,7 +30,7 @@ struct xdp_queue {
 
 struct xdp_queues {
 	struct attach_facts facts;
-	struct attach_maps maps;
+	struct credit_taken *taken;
 	atomic_bool stopping;
 	struct xdp_queue queue[];
 };
@@ -124,7 +124,7 @@ int xdp_queues_open(struct xdp_queues **out, const struct attach_rings *rings, s
 		return err_set(err, -ENOMEM, "out of memory");
 	memset(q, 0, sizeof(*q) + n * sizeof(q->queue[0]));
 	q->facts = rings->facts;
-	q->maps = rings->maps;
+	q->taken = rings->taken;
 	for (uint32_t i = 0; i < n; i++) {
 		q->queue[i].umem = rings->queue[i].umem;
 		memcpy(q->queue[i].socket, rings->queue[i].socket, sizeof(q->queue[i].socket));
@@ -335,13 +335,24 @@ static bool is_over(const struct capture_xdp *c)
 	return true;
 }
 
+/* No frame that is lent later is earlier than this: neither one that waits in a ring because the
+ * batch is full, nor one that is still to come. */
+static uint64_t watermark(const struct capture_xdp *c, uint64_t now_ns)
+{
+	uint64_t horizon_ns = now_ns > c->slack_ns ? now_ns - c->slack_ns : 0;
+	bool all_have;
+	const int queue = earliest(c, &all_have);
+
+	if (queue >= 0 && header_at(c, (unsigned)queue)->time_ns < horizon_ns)
+		horizon_ns = header_at(c, (unsigned)queue)->time_ns;
+	return c->last_ns > horizon_ns ? c->last_ns : horizon_ns;
+}
+
 static void fill_batch(struct capture_xdp *c, struct batch *batch, uint64_t now_ns)
 {
-	const uint64_t idle_ns = now_ns > c->slack_ns ? now_ns - c->slack_ns : 0;
-
 	peek_all(c);
 	lend_in_order(c, batch, now_ns);
-	batch->clock_ns = c->last_ns > idle_ns ? c->last_ns : idle_ns;
+	batch->clock_ns = watermark(c, now_ns);
 }
 
 static int xdp_recv(struct capture *capture, struct batch *batch, int wait_ms)
@@ -390,7 +401,7 @@ int capture_xdp_open(struct capture **out, struct xdp_queues *queues, unsigned w
 				       strerror(-ret));
 		}
 		ring->tail = ring->done = ring->head = ring->end = ring->rx.cached_cons;
-		ring->taken = &queues->maps.taken[q * queues->facts.workers + worker];
+		ring->taken = &queues->taken[q * queues->facts.workers + worker];
 		c->poll[q] = (struct pollfd){.fd = socket, .events = POLLIN};
 		queues->queue[q].rx[worker] = &ring->rx;
 	}
@@ -408,10 +419,9 @@ static uint32_t load(const uint32_t *p)
 void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out)
 {
 	const struct xdp_queue *q = &queues->queue[queue];
-	const uint32_t consumed = load(q->fill.consumer);
-	uint32_t received = 0, in_rx = 0;
+	uint32_t received = 0;
 
-	*out = (struct xdp_queue_stats){.in_fill = load(q->fill.producer) - consumed};
+	*out = (struct xdp_queue_stats){0};
 	for (unsigned w = 0; w < queues->facts.workers; w++) {
 		struct xdp_statistics s = {0};
 		socklen_t len = sizeof(s);
@@ -419,10 +429,14 @@ void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp
 			out->ring_full += s.rx_ring_full;
 			out->rx_dropped += s.rx_dropped;
 		}
-		received += load(q->rx[w]->producer);
-		in_rx += load(q->rx[w]->producer) - load(q->rx[w]->consumer);
+		const uint32_t produced = load(q->rx[w]->producer);
+		received += produced;
+		out->in_rx += produced - load(q->rx[w]->consumer);
 	}
-	out->in_rx = in_rx;
-	/* What the kernel took from the fill ring and has not put into an RX ring. */
-	out->in_kernel = consumed - received;
+	/* Read last: the kernel shows what it took from the fill ring after what it put into the RX
+	 * rings, so that for a moment it seems to have put more than it took. */
+	const uint32_t consumed = load(q->fill.consumer);
+	const int32_t in_kernel = (int32_t)(consumed - received);
+	out->in_kernel = in_kernel > 0 ? (uint32_t)in_kernel : 0;
+	out->in_fill = load(q->fill.producer) - consumed;
 }

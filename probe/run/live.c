@@ -16,6 +16,7 @@
 #include "base/fdpass.h"
 #include "base/log.h"
 #include "path/attach.h"
+#include "path/attach_nic.h"
 #include "run/capturer.h"
 #include "run/ledger.h"
 #include "run/plan.h"
@@ -131,7 +132,7 @@ static int plan(struct live *l, struct attach_config *attach, struct err *err)
 					 .port = (uint16_t)c->port,
 					 .allow = c->allow,
 					 .n_allow = c->n_allow};
-	int ret = attach_queues(c->interface, &queues, err);
+	int ret = attach_nic_queues(c->interface, &queues, err);
 	if (ret)
 		return ret;
 	ret = plan_engine(c, queues, attach_memory(attach, queues), &l->engine, &stats, err);

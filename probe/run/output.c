@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "path/block.h"
 #include "path/store.h"
+#include "version.h"
 
 /* After a file could not be opened or written, packets end for so long before the next try. */
 #define RETRY_NS 1000000000u

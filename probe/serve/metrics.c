@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/reason.h"
+#include "version.h"
 
 static void family(FILE *f, const char *name, const char *type, const char *help)
 {
