@@ -37,9 +37,11 @@ $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion -lz
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
+$(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/support/packet.c) \
+	$(B)/libprobe.a
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
-$(PROGRAMS) $(B)/unit $(B)/cut $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
+$(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -78,7 +80,7 @@ deps:
 deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
-check: all $(B)/unit $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
+check: all $(B)/unit $(B)/conform-xdp $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
 	tests/run $(B)
 
 accept: all $(B)/unit deps-accept

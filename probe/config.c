@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum type { TEXT, NUMBER, LEVEL, SIZE, TIME, CHOICE, FLAG, RECIPIENT, ALLOW };
@@ -231,6 +232,14 @@ static struct config defaults(enum config_command command)
 			       .listen = "127.0.0.1:9789"};
 }
 
+/* Each worker reads all input for itself. What does not exist is for the reader to say. */
+static bool can_be_read_again(const char *input)
+{
+	struct stat st;
+
+	return strcmp(input, "-") && (stat(input, &st) || S_ISREG(st.st_mode));
+}
+
 static int check(const struct config *c, struct err *err)
 {
 	if (c->command == CONFIG_RUN && !c->interface)
@@ -239,11 +248,12 @@ static int check(const struct config *c, struct err *err)
 	if (c->command == CONFIG_READ && !c->n_inputs)
 		return err_set(err, -EINVAL, "which capture file? '-' reads standard input");
 	for (unsigned i = 0; i < c->n_inputs && c->workers > 1; i++)
-		if (!strcmp(c->inputs[i], "-"))
-			return err_set(
-				err, -EINVAL,
-				"standard input can be read by one worker only, not by %" PRIu64,
-				c->workers);
+		if (!can_be_read_again(c->inputs[i]))
+			return err_set(err, -EINVAL,
+				       "%s is no file: one worker can read it, not %" PRIu64
+				       " (--workers)",
+				       strcmp(c->inputs[i], "-") ? c->inputs[i] : "standard input",
+				       c->workers);
 	if (!c->dir)
 		return err_set(err, -EINVAL, "-o DIR is missing: where shall the files go?");
 	if (c->n_recipients && c->unencrypted)

@@ -10,7 +10,7 @@
 static void usage(FILE *f)
 {
 	fputs("usage: vxprobe COMMAND [option...]\n\n"
-	      "The probe for VPC Traffic Mirroring: VXLAN in, encrypted pcapng per session out.\n\n"
+	      "The probe for VPC Traffic Mirroring: VXLAN in, encrypted pcapng out.\n\n"
 	      "  run -i IFACE -o DIR -r RECIPIENT        capture live\n"
 	      "  read CAPTURE... -o DIR -r RECIPIENT     the same from capture files\n"
 	      "  COMMAND --help                          its options\n"

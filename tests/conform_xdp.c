@@ -8,7 +8,7 @@
  */
 #define _GNU_SOURCE /* setns, CPU_SET */
 
-#include "conform.h"
+#include "support/conform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "packet.h"
 #include "path/attach.h"
 #include "path/capture_xdp.h"
+#include "support/packet.h"
 
 #define FRAMES      4000
 #define FLOWS       16 /* enough that every worker has some */

@@ -119,7 +119,8 @@ static void flush(struct run *run, const char *dir, uint8_t **owned, unsigned *n
 		free(owned[--*n_owned]);
 }
 
-static void cut_capture(struct run *run, const char *path, const char *dir)
+/* False: no capture at all; P10 gives those to the programs themselves. */
+static bool cut_capture(struct run *run, const char *path, const char *dir)
 {
 	static uint8_t *owned[FRAMES_MAX];
 	unsigned n_owned = 0;
@@ -128,7 +129,7 @@ static void cut_capture(struct run *run, const char *path, const char *dir)
 	struct err err;
 
 	if (capfile_open(&file, path, &err))
-		return; /* no capture at all: P10 gives those to the programs themselves */
+		return false;
 	while (!capfile_next(file, &p, &err)) {
 		uint32_t len;
 		if (p.linktype != 1 || p.cap_len > 65499)
@@ -142,6 +143,7 @@ static void cut_capture(struct run *run, const char *path, const char *dir)
 	}
 	flush(run, dir, owned, &n_owned);
 	capfile_close(file);
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -149,20 +151,21 @@ int main(int argc, char **argv)
 	static struct run run;
 	const char *dir = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
 	char scratch[4096], command[4200];
+	int n_read = 0;
 
 	(void)snprintf(scratch, sizeof(scratch), "%s/vxprobe-cut.XXXXXX", dir);
 	if (!mkdtemp(scratch))
 		die(scratch, strerror(errno));
 	for (int i = 1; i < argc; i++)
-		cut_capture(&run, argv[i], scratch);
+		n_read += cut_capture(&run, argv[i], scratch);
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
 	if (system(command))
 		die(scratch, "cannot be removed");
-	if (!run.seen)
-		die("captures", "no packet in them");
-	printf("%d captures: %" PRIu64 " frames = %" PRIu64 " kept + %" PRIu64 " passed + %" PRIu64
-	       " bad_vxlan + %" PRIu64 " others\n",
-	       argc - 1, run.seen, run.fate[FATE_KEPT], run.fate[FATE_PASSED],
+	if (!n_read || !run.fate[FATE_KEPT])
+		die("captures", "not one packet was kept");
+	printf("%d captures read of %d: %" PRIu64 " frames = %" PRIu64 " kept + %" PRIu64
+	       " passed + %" PRIu64 " bad_vxlan + %" PRIu64 " others\n",
+	       n_read, argc - 1, run.seen, run.fate[FATE_KEPT], run.fate[FATE_PASSED],
 	       run.fate[FATE_BAD_VXLAN],
 	       run.seen - run.fate[FATE_KEPT] - run.fate[FATE_PASSED] - run.fate[FATE_BAD_VXLAN]);
 	return 0;

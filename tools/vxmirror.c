@@ -18,9 +18,9 @@
 #include "base/err.h"
 #include "path/block.h"
 #include "path/capfile.h"
+#include "version.h"
 #include "vxmirror_send.h"
 #include "vxmirror_wrap.h"
-#include "version.h"
 
 #define VNI_MAX    0xffffffu
 #define LINKTYPES  65536u
@@ -85,6 +85,10 @@ struct options {
 struct sink {
 	const struct mirror *mirror;
 	int (*take)(struct sink *sink, const struct capfile_packet *packet, struct err *err);
+	/* When the first input could be opened; NULL: nothing to do then. */
+	int (*begin)(struct sink *sink, struct err *err);
+	const struct options *options;
+	const char *out;
 	struct sender *sender;
 	FILE *file;
 	uint8_t *block; /* of the longest packet */
@@ -149,6 +153,10 @@ static int take_file(struct sink *sink, const char *path, struct left_out *left,
 
 	if (ret)
 		return ret;
+	if (sink->begin) {
+		taken = sink->begin(sink, err);
+		sink->begin = NULL;
+	}
 	while (taken == 0 && !is_stopped && (ret = capfile_next(file, &packet, err)) == 0)
 		taken = take_packet(sink, &packet, left, err);
 	capfile_close(file);
@@ -225,38 +233,51 @@ static bool is_input(const struct options *o, const char *out)
 	return false;
 }
 
-static int open_output(struct sink *sink, const struct options *o, const char *out, struct err *err)
+/* Only now: what is in the output's place must not be lost to a run that has no input. */
+static int begin_file(struct sink *sink, struct err *err)
 {
+	const char *out = sink->out;
 	const bool is_stdout = strcmp(out, "-") == 0;
 
 	if (is_stdout && isatty(STDOUT_FILENO))
 		return err_set(err, -EINVAL, "standard output is a terminal: name a file, or pipe");
-	if (is_input(o, out))
+	if (is_input(sink->options, out))
 		return err_set(err, -EINVAL, "%s is input and output: the last name is the output",
 			       out);
 	sink->file = is_stdout ? stdout : fopen(out, "wbe");
 	if (!sink->file)
 		return err_set(err, -errno, "cannot write %s: %s", out, strerror(errno));
+	return write_head(sink, err);
+}
+
+/* Before the first packet, so that no half of the output is written. */
+static int check_inputs(const struct options *o, struct err *err)
+{
+	for (int i = 0; i < o->n; i++)
+		if (strcmp(o->paths[i], "-") != 0 && access(o->paths[i], R_OK) != 0)
+			return err_set(err, -errno, "cannot read %s: %s", o->paths[i],
+				       strerror(errno));
 	return 0;
 }
 
 static int wrap(struct options *o, struct err *err)
 {
-	const char *out = o->paths[--o->n];
-	struct sink sink = {.mirror = &o->mirror, .take = take_into_file};
-	int ret;
+	struct sink sink = {.mirror = &o->mirror,
+			    .take = take_into_file,
+			    .begin = begin_file,
+			    .options = o,
+			    .out = o->paths[--o->n]};
+	int ret = check_inputs(o, err);
 
+	if (ret)
+		return ret;
 	sink.block = malloc(block_packet_len(MIRROR_FRAME_MAX));
 	if (!sink.block)
 		return err_set(err, -ENOMEM, "out of memory");
-	ret = open_output(&sink, o, out, err);
-	if (ret == 0)
-		ret = write_head(&sink, err);
-	if (ret == 0)
-		ret = take_files(&sink, o, true, err);
+	ret = take_files(&sink, o, true, err);
 	free(sink.block);
 	if (sink.file && fclose(sink.file) != 0 && ret == 0)
-		ret = err_set(err, -errno, "cannot write %s: %s", out, strerror(errno));
+		ret = err_set(err, -errno, "cannot write %s: %s", sink.out, strerror(errno));
 	if (ret == 0)
 		fprintf(stderr, "vxmirror: wrapped %" PRIu64 " packets\n", sink.packets);
 	return ret;

@@ -15,7 +15,7 @@ uint64_t clock_monotonic_ns(void)
 	return now_ns(CLOCK_MONOTONIC);
 }
 
-int64_t clock_offset_ns(void)
+int64_t clock_offset_ns(uint64_t *error_ns)
 {
 	uint64_t narrowest = UINT64_MAX;
 	int64_t offset = 0;
@@ -31,6 +31,7 @@ int64_t clock_offset_ns(void)
 			offset = (int64_t)(wall - (before + width / 2));
 		}
 	}
+	*error_ns = narrowest / 2 + 1;
 	return offset;
 }
 

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 uint64_t clock_monotonic_ns(void);
-/* CLOCK_REALTIME - CLOCK_MONOTONIC, to within a microsecond. Constant but for steps of the clock:
- * NTP slews both alike. */
-int64_t clock_offset_ns(void);
+/* CLOCK_REALTIME - CLOCK_MONOTONIC, to within *error_ns. Constant but for steps of the clock: NTP
+ * slews both alike. */
+int64_t clock_offset_ns(uint64_t *error_ns);
 /* Sleeps; may end early. */
 void clock_nap(uint64_t ns);

@@ -184,7 +184,8 @@ static int link_program(struct attach *a, uint32_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The program comes to the interface; without sockets in its map it leaves everything to the kernel. */
+/* The program comes to the interface; without sockets in its map it leaves everything to the
+ * kernel. */
 static int attach_program(struct attach *a, struct err *err)
 {
 	int ret = link_program(a, a->facts.native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
@@ -346,9 +347,8 @@ int attach_follow(struct attach *a, struct err *err)
 
 int attach_map(struct attach *a, struct attach_maps *maps, struct err *err)
 {
-	const int fds[] = {
-		fcntl(bpf_map__fd(a->skeleton->maps.counters), F_DUPFD_CLOEXEC, 0),
-		fcntl(bpf_map__fd(a->skeleton->maps.given), F_DUPFD_CLOEXEC, 0)};
+	const int fds[] = {fcntl(bpf_map__fd(a->skeleton->maps.counters), F_DUPFD_CLOEXEC, 0),
+			   fcntl(bpf_map__fd(a->skeleton->maps.given), F_DUPFD_CLOEXEC, 0)};
 
 	return attach_map_counters(&a->facts, fds, maps, err);
 }

@@ -65,8 +65,7 @@ static void forget_gone(int map, const char *interface, const struct ifaddrs *li
 	}
 }
 
-int attach_address_follow(int netlink, int map, const char *interface, int ifindex,
-			  struct err *err)
+int attach_address_follow(int netlink, int map, const char *interface, int ifindex, struct err *err)
 {
 	const uint8_t one = 1;
 	struct ifaddrs *list;

@@ -31,8 +31,7 @@ int attach_map_counters(const struct attach_facts *facts, const int fds[static 2
 
 	maps->counters = map_and_close(fds[0], whole_pages(facts->cpus * sizeof(*maps->counters)),
 				       PROT_READ);
-	maps->given =
-		map_and_close(fds[1], whole_pages(sockets * sizeof(*maps->given)), PROT_READ);
+	maps->given = map_and_close(fds[1], whole_pages(sockets * sizeof(*maps->given)), PROT_READ);
 	if (!maps->counters || !maps->given)
 		return err_set(err, -errno, "cannot map the XDP program's counters: %s",
 			       strerror(errno));
@@ -60,8 +59,7 @@ static int receive_taken(struct attach_rings *out, int socket, struct err *err)
 		return err_set(err, ret, "no credits from the starter: %s", strerror(-ret));
 	out->taken = map_and_close(fd, whole_pages(sockets * sizeof(*out->taken)),
 				   PROT_READ | PROT_WRITE);
-	return out->taken ? 0
-			  : err_set(err, -errno, "cannot map the credits: %s", strerror(errno));
+	return out->taken ? 0 : err_set(err, -errno, "cannot map the credits: %s", strerror(errno));
 }
 
 int attach_receive(struct attach_rings *out, int socket, struct err *err)

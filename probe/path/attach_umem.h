@@ -18,11 +18,11 @@
 struct attach_umem_config {
 	const char *interface;
 	uint32_t workers;
-	uint32_t ring;       /* RX descriptors per socket */
-	uint32_t chunks;     /* of the queue; all go into the fill ring */
-	uint32_t fill;       /* its entries: a power of two, at least chunks */
-	bool only_copy;      /* generic mode */
-	bool multi_buffer;   /* wanted */
+	uint32_t ring;     /* RX descriptors per socket */
+	uint32_t chunks;   /* of the queue; all go into the fill ring */
+	uint32_t fill;     /* its entries: a power of two, at least chunks */
+	bool only_copy;    /* generic mode */
+	bool multi_buffer; /* wanted */
 };
 
 struct attach_umem {

@@ -213,6 +213,7 @@ size_t block_interface(uint8_t *out, size_t cap, const struct block_interface *i
 	sink_u32(&s, i->snaplen);
 	sink_text(&s, BLOCK_IF_NAME, i->name);
 	sink_text(&s, BLOCK_IF_DESCRIPTION, i->description);
+	sink_text(&s, BLOCK_OPT_COMMENT, i->comment);
 	sink_option(&s, BLOCK_IF_TSRESOL, &nanoseconds, 1);
 	return block_end(&s);
 }

@@ -90,6 +90,7 @@ struct block_interface {
 	uint32_t snaplen;
 	char name[64];         /* if_name */
 	char description[256]; /* if_description */
+	char comment[160];     /* opt_comment; written, not read */
 };
 
 struct block_statistics {

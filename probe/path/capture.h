@@ -1,7 +1,7 @@
 /*
  * capture: where frames come from. One interface, three sources: AF_XDP, capture files, memory.
  *
- *   recv  lends a batch of frames in time order; a frame that comes after a later one is told so
+ *   recv     lends a batch of frames, as far as it can in time order
  *   release  takes the whole batch back
  *
  * Called by one worker thread, which owns the source from open to close. Frames are read-only and
@@ -41,7 +41,7 @@ struct frame {
 
 struct batch {
 	unsigned n, n_segments;
-	uint64_t clock_ns; /* no later frame of this source is earlier, save those marked late */
+	uint64_t clock_ns; /* no later frame is earlier, save few: those are late */
 	struct frame frame[BATCH_MAX];
 	struct segment segment[BATCH_SEGMENTS];
 };

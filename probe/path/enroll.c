@@ -18,6 +18,7 @@ struct slot {
 /* What one worker knows of a session's MACs. It writes, control reads when it is asked. */
 struct macs {
 	_Atomic uint64_t candidate[2]; /* 48 bits each; first 0: no frame told yet, or NO_COMMON */
+	uint64_t since;                /* sequence of the run's first frame */
 	uint8_t run;                   /* foreign frames in a row, below ENROLL_RUN */
 };
 
@@ -40,6 +41,8 @@ struct enroll {
 	struct slot *slots;
 	struct letter_box *boxes; /* [workers] */
 	struct macs *macs;        /* [workers][sessions_max] */
+	struct session *sessions; /* [sessions_max] */
+	uint32_t n_sessions;      /* enroll_serve alone writes */
 };
 
 static uint32_t slots_for(uint32_t sessions_max)
@@ -55,6 +58,7 @@ static uint32_t slots_for(uint32_t sessions_max)
 size_t enroll_memory(uint32_t sessions_max, uint32_t workers)
 {
 	return slots_for(sessions_max) * sizeof(struct slot) +
+	       sessions_max * sizeof(struct session) +
 	       workers * (sizeof(struct letter_box) + sessions_max * sizeof(struct macs));
 }
 
@@ -69,7 +73,8 @@ int enroll_open(struct enroll **out, const struct enroll_config *config, struct 
 	e->slots = calloc(e->mask + 1, sizeof(*e->slots));
 	e->boxes = aligned_alloc(64, config->workers * sizeof(*e->boxes));
 	e->macs = calloc((size_t)config->workers * config->sessions_max, sizeof(*e->macs));
-	if (!e->slots || !e->boxes || !e->macs) {
+	e->sessions = calloc(config->sessions_max, sizeof(*e->sessions));
+	if (!e->slots || !e->boxes || !e->macs || !e->sessions) {
 		enroll_close(e);
 		return err_set(err, -ENOMEM, "out of memory for %u sessions", config->sessions_max);
 	}
@@ -85,6 +90,7 @@ void enroll_close(struct enroll *e)
 	free(e->slots);
 	free(e->boxes);
 	free(e->macs);
+	free(e->sessions);
 	free(e);
 }
 
@@ -163,7 +169,7 @@ static void set_candidates(struct macs *m, uint64_t first, uint64_t second)
 }
 
 /* Learns from a frame between two stations. True: it would complete a run of foreign frames. */
-static bool learn(struct macs *m, uint64_t from, uint64_t to)
+static bool learn(struct macs *m, uint64_t from, uint64_t to, uint64_t sequence)
 {
 	const uint64_t first = candidate(m, 0), second = candidate(m, 1);
 	const bool has_first = first == from || first == to;
@@ -171,38 +177,43 @@ static bool learn(struct macs *m, uint64_t from, uint64_t to)
 
 	if (first == NO_COMMON)
 		return false;
-	if (!first)
+	if (!first) {
 		set_candidates(m, from, to);
-	else if (!has_first && !has_second)
-		return m->run == ENROLL_RUN - 1 || (m->run++, false);
-	else if (m->run)
+	} else if (!has_first && !has_second) {
+		if (m->run == ENROLL_RUN - 1)
+			return true;
+		if (!m->run++)
+			m->since = sequence;
+	} else if (m->run) {
 		set_candidates(m, NO_COMMON, 0);
-	else
+	} else {
 		set_candidates(m, has_first ? first : second, has_first && has_second ? second : 0);
+	}
 	return false;
 }
 
-/* On the first frame of a generation: the run at the end of the one before belongs here. */
-static uint32_t take_run(struct enroll *e, unsigned worker, uint32_t session)
+/* On the first frame of a generation: since when frames of the one before belong to it. */
+static uint64_t take_run(struct enroll *e, unsigned worker, uint32_t session)
 {
-	const uint32_t previous = e->config.sessions[session].previous;
+	const uint32_t previous = e->sessions[session].previous;
 
 	if (previous == ENROLL_UNKNOWN || candidate(macs_of(e, worker, session), 0))
-		return 0;
+		return ENROLL_NO_RUN;
 	struct macs *m = macs_of(e, worker, previous);
-	const uint8_t run = m->run;
+	const bool has_run = m->run;
 	m->run = 0;
-	return run;
+	return has_run ? m->since : ENROLL_NO_RUN;
 }
 
 uint32_t enroll_packet(struct enroll *e, unsigned worker, const struct address *source,
-		       uint32_t vni, const uint8_t *inner, uint32_t len, uint32_t *run)
+		       uint32_t vni, const uint8_t *inner, uint32_t len, uint64_t sequence,
+		       uint64_t *since)
 {
 	const struct slot *slot = find_slot(e, source, vni);
 	/* Acquire: the session is written when its id is; pairs with give_id. */
 	const uint32_t id = atomic_load_explicit(&slot->id_plus_1, memory_order_acquire) - 1;
 
-	*run = 0;
+	*since = ENROLL_NO_RUN;
 	if (id == ENROLL_UNKNOWN)
 		return ask(e, worker, source, vni, ENROLL_UNKNOWN);
 	if (len < INNER_ETHERNET_LEN)
@@ -211,8 +222,8 @@ uint32_t enroll_packet(struct enroll *e, unsigned worker, const struct address *
 	if (is_group(to) || is_group(from))
 		return id;
 	struct macs *m = macs_of(e, worker, id);
-	*run = take_run(e, worker, id);
-	if (!learn(m, from, to))
+	*since = take_run(e, worker, id);
+	if (!learn(m, from, to, sequence))
 		return id;
 	if (ask(e, worker, source, vni, id) == ENROLL_UNKNOWN)
 		return ENROLL_UNKNOWN;
@@ -226,11 +237,12 @@ uint32_t enroll_packet(struct enroll *e, unsigned worker, const struct address *
 static void give_id(struct enroll *e, struct slot *slot, const struct letter_box *box,
 		    uint32_t generation)
 {
-	const uint32_t id = *e->config.n_sessions;
+	const uint32_t id = e->n_sessions;
 
-	e->config.sessions[id] = (struct session){box->source, box->vni, generation, box->session};
-	/* Release: who sees the count or the slot's id finds the session; pairs with find_slot. */
-	__atomic_store_n(e->config.n_sessions, id + 1, __ATOMIC_RELEASE);
+	e->sessions[id] = (struct session){box->source, box->vni, generation, box->session};
+	e->n_sessions++;
+	e->config.publish(e->config.publish_arg, id, &e->sessions[id]);
+	/* Release: who sees the slot's id finds the session; pairs with find_slot. */
 	atomic_store_explicit(&slot->id_plus_1, id + 1, memory_order_release);
 	if (id + 1 == e->config.sessions_max)
 		atomic_store_explicit(&e->is_full, true, memory_order_relaxed);
@@ -268,12 +280,12 @@ static enum letter answer(struct enroll *e, const struct letter_box *box)
 
 	if (id != box->session)
 		return LETTER_NONE; /* answered already, to another worker */
-	if (*e->config.n_sessions == e->config.sessions_max)
+	if (e->n_sessions == e->config.sessions_max)
 		return LETTER_REFUSED;
 	if (id != ENROLL_UNKNOWN) {
 		if (!has_common_mac(e, id))
 			return LETTER_REFUSED;
-		give_id(e, slot, box, e->config.sessions[id].generation + 1);
+		give_id(e, slot, box, e->sessions[id].generation + 1);
 		return LETTER_NONE;
 	}
 	slot->source = box->source;

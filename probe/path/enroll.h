@@ -1,9 +1,11 @@
 /*
  * enroll: which session a packet belongs to. A session is (outer source, VNI, generation).
  *
- * Workers look up and ask; the control thread alone writes (enroll_serve). A worker that meets an
- * unknown (source, VNI) posts it in its letter box and keeps the packet until it is answered, some
- * microseconds later. Beyond the cap nobody is asked: the answer is ENROLL_REFUSED at once.
+ * Live, the workers share one enroll: they look up and ask, the control thread alone writes
+ * (enroll_serve). A worker that meets an unknown (source, VNI) posts it in its letter box and keeps
+ * the packet until it is answered, some microseconds later. Of files every worker sees every frame,
+ * so each has an enroll of its own and serves itself: all come to the same sessions, whatever their
+ * number and pace. Beyond the cap nobody is asked: the answer is ENROLL_REFUSED at once.
  *
  * Generations: an ENI's MAC is in all its frames, as source or destination. While all frames of a
  * session carried a common MAC and then ENROLL_RUN in a row do not, (source, VNI) has been given to
@@ -35,10 +37,12 @@ struct session {
 struct enroll_config {
 	uint32_t sessions_max, workers;
 	struct siphash_key key;
-	struct session *sessions; /* [sessions_max]: where sessions are written, in id order */
-	uint32_t *n_sessions;     /* how many are; readers see a session once it counts */
-	void (*ask)(void *arg);   /* wakes the control thread; called by workers */
+	void (*ask)(void *arg); /* called by a worker after it posted a letter */
 	void *ask_arg;
+	/* Called by enroll_serve for each new session, ids in order from 0, before it can be found.
+	 */
+	void (*publish)(void *arg, uint32_t id, const struct session *session);
+	void *publish_arg;
 };
 
 struct enroll;
@@ -49,13 +53,16 @@ size_t enroll_memory(uint32_t sessions_max, uint32_t workers);
 
 /* ---- worker ---- */
 
-/* Id of the session of a packet with this inner frame, ENROLL_UNKNOWN or ENROLL_REFUSED. When it
- * returns a new generation's first id, *run is the number of earlier frames in a row (at most
- * ENROLL_RUN - 1) that were given to session->previous and belong to it; else 0. */
-uint32_t enroll_packet(struct enroll *enroll, unsigned worker, const struct address *source,
-		       uint32_t vni, const uint8_t *inner, uint32_t len, uint32_t *run);
+#define ENROLL_NO_RUN UINT64_MAX
 
-/* ---- control thread ---- */
+/* Id of the session of a packet with this inner frame, ENROLL_UNKNOWN or ENROLL_REFUSED. sequence
+ * grows with the worker's packets. On a new generation's first frame *since is the sequence from
+ * which on packets that were given to session->previous belong to it; else ENROLL_NO_RUN. */
+uint32_t enroll_packet(struct enroll *enroll, unsigned worker, const struct address *source,
+		       uint32_t vni, const uint8_t *inner, uint32_t len, uint64_t sequence,
+		       uint64_t *since);
+
+/* ---- control thread, or the worker whose own it is ---- */
 
 /* Answers every letter box. */
 void enroll_serve(struct enroll *enroll);

@@ -35,28 +35,17 @@ void gather_packet(struct chunk *chunk, const struct batch *batch, const struct 
 	chunk->packets++;
 }
 
-static uint32_t count_of(const struct chunk *chunk, uint32_t session)
+uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t to)
 {
 	uint32_t n = 0;
 
-	for (uint32_t at = 0; at < chunk->len; at += block_packet_total(chunk->data + at))
-		n += block_packet_interface(chunk->data + at) == session;
-	return n;
-}
-
-uint32_t gather_move(struct chunk *chunk, uint32_t n, uint32_t from, uint32_t to)
-{
-	const uint32_t there = count_of(chunk, from);
-	uint32_t skip = there > n ? there - n : 0;
-
 	for (uint32_t at = 0; at < chunk->len; at += block_packet_total(chunk->data + at)) {
 		uint8_t *block = chunk->data + at;
-		if (block_packet_interface(block) != from)
+		if (block_packet_interface(block) != from ||
+		    (block_packet_id(block) & PACKET_SEQUENCE) < since)
 			continue;
-		if (skip)
-			skip--;
-		else
-			block_packet_set(block, to, block_packet_time(block));
+		block_packet_set(block, to, block_packet_time(block));
+		n++;
 	}
-	return there < n ? there : n;
+	return n;
 }

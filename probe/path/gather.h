@@ -12,6 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* epb_packetid: the worker's number above, the sequence of the packet in its source below. */
+#define PACKET_SEQUENCE ((1ull << 48) - 1)
+
+static inline uint64_t packet_id(uint32_t worker, uint64_t sequence)
+{
+	return (uint64_t)worker << 48 | (sequence & PACKET_SEQUENCE);
+}
+
 /* Blocks, one behind the other. Owned by exactly one thread at a time: see handoff.h. */
 struct chunk {
 	uint8_t *data;
@@ -29,6 +37,6 @@ static inline bool gather_has_room(const struct chunk *chunk, const struct packe
 void gather_packet(struct chunk *chunk, const struct batch *batch, const struct packet *packet,
 		   uint32_t session, uint32_t wire_len, uint64_t id);
 
-/* Gives the last n packets of session `from` in this chunk to session `to`. Returns how many of
- * them were still there. */
-uint32_t gather_move(struct chunk *chunk, uint32_t n, uint32_t from, uint32_t to);
+/* Gives the packets of session `from` in this chunk whose id's sequence is since or above to
+ * session `to`. Returns how many those are. */
+uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t to);

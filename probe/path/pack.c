@@ -10,8 +10,8 @@
 
 #include "base/array.h"
 
-/* Longest definition that this probe writes: names of 64 and 256 bytes and fixed fields. */
-#define DEFINITION_MAX 512
+/* Longest definition that this probe writes: texts of 64, 256 and 160 bytes and fixed fields. */
+#define DEFINITION_MAX 640
 
 struct packer {
 	struct packer_config config;

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "path/store.h"
 
 #include <assert.h>
@@ -52,7 +53,13 @@ static int rename_part(const struct store *store, const char *part, const char *
 
 	if (len >= (int)sizeof(name))
 		return -ENAMETOOLONG;
-	return renameat(store->dir_fd, part, store->dir_fd, name) ? -errno : 0;
+	/* Never over another file: two probes in one folder may come to the same name. */
+	if (!renameat2(store->dir_fd, part, store->dir_fd, name, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	return renameat(store->dir_fd, part, store->dir_fd, name) ? -errno
+								  : 0; /* NFS has no flags */
 }
 
 /* ---- what is in the folder ---- */
@@ -105,14 +112,19 @@ static int recover_part(const struct store *store, const char *part, struct err 
 static int read_folder(struct store *store, DIR *dir, struct err *err)
 {
 	const struct dirent *entry;
+	struct err ignored;
 
 	while (errno = 0, (entry = readdir(dir))) {
 		const char *file = entry->d_name;
 		const bool part = is_part(file);
 		uint32_t sequence;
 
-		if (!parse_sequence(store, part ? file + 1 : file, &sequence))
+		if (!parse_sequence(store, part ? file + 1 : file, &sequence)) {
+			/* Of a session that may never come again; or another probe writes it. */
+			if (part)
+				(void)recover_part(store, file, &ignored);
 			continue;
+		}
 		if (sequence >= store->next_sequence)
 			store->next_sequence = sequence + 1;
 		const int ret = part ? recover_part(store, file, err) : 0;
@@ -280,6 +292,15 @@ void store_abandon(struct store *store)
 	if (store->fd < 0)
 		return;
 	(void)rename_part(store, store->part, "trunc"); /* else the next store_open does it */
+	close(store->fd);
+	store->fd = -1;
+}
+
+void store_discard(struct store *store)
+{
+	if (store->fd < 0)
+		return;
+	(void)unlinkat(store->dir_fd, store->part, 0);
 	close(store->fd);
 	store->fd = -1;
 }

@@ -24,7 +24,7 @@ struct store_config {
 
 struct store;
 
-/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished. -EBUSY:
+/* Finds the next sequence number; renames what earlier runs left unfinished in the folder. -EBUSY:
  * another process is writing a file of this NAME. config's strings are copied. */
 int store_open(struct store **out, const struct store_config *config, struct err *err);
 /* Abandons an unfinished file. Takes NULL. */
@@ -41,3 +41,5 @@ uint64_t store_written(const struct store *store);
 int store_commit(struct store *store, uint64_t end_ns, struct err *err);
 /* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
 void store_abandon(struct store *store);
+/* Removes it instead: it holds nothing. */
+void store_discard(struct store *store);

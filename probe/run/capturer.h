@@ -1,5 +1,5 @@
 /*
- * capturer: the capture process: the engine over AF_XDP, without any privilege.
+ * capturer: the capture process: the engine over AF_XDP; it needs no privilege.
  */
 #pragma once
 

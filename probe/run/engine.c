@@ -25,8 +25,11 @@ struct engine {
 	struct engine_config config;
 	struct stats *stats;
 	struct bell bell; /* rung by workers that ask and by threads that end */
+	_Atomic bool stopping;
 	_Atomic int64_t offset_ns;
-	struct enroll *enroll;
+	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */
+	struct enroll *enroll[STEER_WORKERS_MAX];
+	pthread_mutex_t publishing;
 	struct writer *writer;
 	struct handoff *handoffs[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
@@ -38,6 +41,25 @@ struct engine {
 static void ring_control(void *arg)
 {
 	bell_ring(arg);
+}
+
+static void serve_oneself(void *arg)
+{
+	enroll_serve(*(struct enroll **)arg);
+}
+
+/* Control thread, or the first worker of several that all come to the same session. */
+static void publish_session(void *arg, uint32_t id, const struct session *session)
+{
+	struct engine *e = arg;
+
+	(void)pthread_mutex_lock(&e->publishing);
+	if (id == e->stats->n_sessions) {
+		stats_sessions(e->stats)[id] = *session;
+		/* Release: who sees the count finds the session; pairs with the exporter. */
+		__atomic_store_n(&e->stats->n_sessions, id + 1, __ATOMIC_RELEASE);
+	}
+	(void)pthread_mutex_unlock(&e->publishing);
 }
 
 static struct handoff_config handoff_config(const struct engine_config *c, uint32_t worker,
@@ -54,7 +76,8 @@ size_t engine_memory(const struct engine_config *c)
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
 
-	return sizeof(struct engine) + enroll_memory(c->sessions_max, c->workers) +
+	/* An enroll for each worker is more than one for all. */
+	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_max, 1) +
 	       c->workers * (handoff_memory(&handoff) + flow_memory(c->flows_max)) +
 	       writer_memory(&writer);
 }
@@ -67,9 +90,11 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 
 	*w = (struct worker_config){.number = number,
 				    .workers = e->config.workers,
-				    .enroll = e->enroll,
+				    .enroll = e->enroll[e->stats->is_live ? 0 : number],
+				    .enroll_as = e->stats->is_live ? number : 0,
 				    .stats = e->stats,
 				    .decap = &e->config.decap,
+				    .stopping = &e->stopping,
 				    .control = &e->bell};
 	const int ret = handoff_open(&e->handoffs[number], &handoff, err);
 	if (ret)
@@ -77,6 +102,24 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 	w->handoff = e->handoffs[number];
 	return flow_open(&w->flows, e->config.flows_max, (const uint8_t *)e->config.decap.key.word,
 			 err);
+}
+
+static int open_enrolls(struct engine *e, struct err *err)
+{
+	const bool shared = e->stats->is_live;
+	struct enroll_config config = {.sessions_max = e->config.sessions_max,
+				       .workers = shared ? e->config.workers : 1,
+				       .key = e->config.decap.key,
+				       .ask = shared ? ring_control : serve_oneself,
+				       .publish = publish_session,
+				       .publish_arg = e};
+	int ret = 0;
+
+	for (uint32_t i = 0; i < (shared ? 1 : e->config.workers) && !ret; i++) {
+		config.ask_arg = shared ? (void *)&e->bell : (void *)&e->enroll[i];
+		ret = enroll_open(&e->enroll[i], &config, err);
+	}
+	return ret;
 }
 
 int engine_open(struct engine **out, const struct engine_config *config, struct stats *stats,
@@ -88,13 +131,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 		return err_set(err, -ENOMEM, "out of memory");
 	e->config = *config;
 	e->stats = stats;
-	const struct enroll_config enroll = {.sessions_max = config->sessions_max,
-					     .workers = config->workers,
-					     .key = config->decap.key,
-					     .sessions = stats_sessions(stats),
-					     .n_sessions = &stats->n_sessions,
-					     .ask = ring_control,
-					     .ask_arg = &e->bell};
+	(void)pthread_mutex_init(&e->publishing, NULL);
 	const struct writer_config writer = {.workers = config->workers,
 					     .stats = stats,
 					     .output = config->output,
@@ -102,15 +139,14 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 					     .offset_ns = &e->offset_ns,
 					     .control = &e->bell};
 	int ret = bell_init(&e->bell, err);
-	if (ret || (ret = enroll_open(&e->enroll, &enroll, err)) ||
-	    (ret = writer_open(&e->writer, &writer, err)))
+	if (ret || (ret = open_enrolls(e, err)) || (ret = writer_open(&e->writer, &writer, err)))
 		goto fail;
 	for (uint32_t i = 0; i < config->workers; i++)
 		if ((ret = open_worker(e, i, err)))
 			goto fail;
 	writer_set_handoffs(e->writer, e->handoffs);
 	if (stats->is_live)
-		e->offset_ns = clock_offset_ns();
+		e->offset_ns = clock_offset_ns(&stats->clock_error_ns);
 	*out = e;
 	return 0;
 fail:
@@ -127,8 +163,9 @@ void engine_close(struct engine *e)
 		capture_close(e->workers[i].config.capture);
 		flow_close(e->workers[i].config.flows);
 		handoff_close(e->handoffs[i]);
+		enroll_close(e->enroll[i]);
 	}
-	enroll_close(e->enroll);
+	(void)pthread_mutex_destroy(&e->publishing);
 	bell_fini(&e->bell);
 	free(e);
 }
@@ -178,7 +215,10 @@ int engine_start(struct engine *e, struct err *err)
 static void follow_clock(struct engine *e)
 {
 	const int64_t before = atomic_load_explicit(&e->offset_ns, memory_order_relaxed);
-	const int64_t now = clock_offset_ns();
+	uint64_t error_ns;
+	const int64_t now = clock_offset_ns(&error_ns);
+
+	stats_set(&e->stats->clock_error_ns, error_ns);
 
 	if (llabs(now - before) > STEP_NS) {
 		log_line("the clock was set by %+.3f s: files are closed",
@@ -199,7 +239,9 @@ static void count_places(struct engine *e)
 
 static void answer_workers(struct engine *e)
 {
-	enroll_serve(e->enroll);
+	if (!e->stats->is_live)
+		return;
+	enroll_serve(e->enroll[0]);
 	for (uint32_t i = 0; i < e->config.workers; i++)
 		bell_ring(handoff_worker_bell(e->handoffs[i]));
 }
@@ -218,6 +260,11 @@ void engine_turn(struct engine *e, int fd, int timeout_ms)
 	count_places(e);
 	if (e->stats->is_live)
 		follow_clock(e);
+}
+
+void engine_stop(struct engine *e)
+{
+	atomic_store_explicit(&e->stopping, true, memory_order_relaxed); /* pairs with worker_run */
 }
 
 bool engine_is_done(const struct engine *e)

@@ -27,7 +27,7 @@ struct ledger {
 };
 
 void ledger_read(const struct ledger_source *source, struct ledger *out);
-/* One packet counter's row of the XDP program, over all sockets of a queue or a worker. */
+/* Packets that XDP gave to a worker from a queue. */
 uint64_t ledger_given(const struct ledger_source *source, unsigned queue, unsigned worker);
 /* Says on standard error how it all ended. */
 void ledger_log(const struct ledger_source *source);

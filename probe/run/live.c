@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdpass.h"
 #include "base/log.h"
 #include "path/attach.h"
@@ -21,7 +21,6 @@
 #include "run/ledger.h"
 #include "run/plan.h"
 #include "serve/exporter.h"
-#include "serve/metrics.h"
 
 struct child {
 	pid_t pid; /* 0: none */
@@ -31,6 +30,8 @@ struct child {
 struct live {
 	const struct config *config;
 	struct engine_config engine;
+	struct stats_config stats_config;
+	struct attach_config attach_config;
 	struct attach *attach;
 	struct attach_maps maps;
 	struct stats *stats;
@@ -39,6 +40,11 @@ struct live {
 };
 
 /* ---- children ---- */
+
+static bool wants_exporter(const struct config *c)
+{
+	return strcmp(c->listen, "none");
+}
 
 /* Forks before anything else is open. In the child returns 0 and *socket is its end. */
 static int fork_child(struct child *child, int *socket, struct err *err)
@@ -49,6 +55,7 @@ static int fork_child(struct child *child, int *socket, struct err *err)
 		return err_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
 	child->pid = fork();
 	if (child->pid < 0) {
+		child->pid = 0;
 		(void)close(pair[0]);
 		(void)close(pair[1]);
 		return err_set(err, -errno, "cannot fork: %s", strerror(errno));
@@ -68,12 +75,9 @@ static int fork_children(struct live *l, struct err *err)
 
 	if (ret)
 		return ret;
-	if (!l->capture.pid) {
-		if (l->listener >= 0)
-			(void)close(l->listener);
+	if (!l->capture.pid)
 		exit(capturer_main(l->config, &l->engine, socket));
-	}
-	if (l->listener < 0)
+	if (!wants_exporter(l->config))
 		return 0;
 	ret = fork_child(&l->exporter, &socket, err);
 	if (ret)
@@ -81,10 +85,8 @@ static int fork_children(struct live *l, struct err *err)
 	if (!l->exporter.pid) {
 		(void)close(
 			l->capture.socket); /* else the capture process would outlive the starter */
-		exit(exporter_main(socket, l->listener));
+		exit(exporter_main(socket));
 	}
-	(void)close(l->listener);
-	l->listener = -1;
 	return 0;
 }
 
@@ -104,42 +106,54 @@ static int end_child(struct child *child)
 
 /* ---- start ---- */
 
+/* SIGHUP too: a terminal that closes sends it, often twice. */
+static void fill_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+}
+
+/* Before the children are forked: they inherit the mask, since Ctrl-C is not for them. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	fill_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
 static int open_signals(struct live *l, struct err *err)
 {
 	sigset_t set;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* inherited: Ctrl-C is not for the children */
-	(void)signal(SIGPIPE, SIG_IGN);
+	fill_signals(&set);
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return l->signals < 0 ? err_set(err, -errno, "cannot wait for signals: %s", strerror(errno))
 			      : 0;
 }
 
-static int plan(struct live *l, struct attach_config *attach, struct err *err)
+static int plan(struct live *l, struct err *err)
 {
 	const struct config *c = l->config;
-	struct stats_config stats;
 	uint32_t queues;
 
-	*attach = (struct attach_config){.interface = c->interface,
-					 .mode = (enum attach_mode)c->mode,
-					 .workers = (uint32_t)c->workers,
-					 .ring = (uint32_t)c->ring,
-					 .port = (uint16_t)c->port,
-					 .allow = c->allow,
-					 .n_allow = c->n_allow};
+	l->attach_config = (struct attach_config){.interface = c->interface,
+						  .mode = (enum attach_mode)c->mode,
+						  .workers = (uint32_t)c->workers,
+						  .ring = (uint32_t)c->ring,
+						  .port = (uint16_t)c->port,
+						  .allow = c->allow,
+						  .n_allow = c->n_allow};
 	int ret = attach_nic_queues(c->interface, &queues, err);
 	if (ret)
 		return ret;
-	ret = plan_engine(c, queues, attach_memory(attach, queues), &l->engine, &stats, err);
-	if (ret)
-		return ret;
-	attach->key = l->engine.decap.key;
-	return stats_open(&l->stats, &l->stats_fd, &stats, err);
+	ret = plan_engine(c, queues, attach_memory(&l->attach_config, queues), &l->engine,
+			  &l->stats_config, err);
+	l->attach_config.key = l->engine.decap.key;
+	return ret;
 }
 
 /* The exporter's descriptor cannot be mapped for writing. */
@@ -155,38 +169,63 @@ static int send_stats(const struct live *l, int socket, int flags, struct err *e
 	return ret ? err_set(err, ret, "cannot hand over the statistics: %s", strerror(-ret)) : 0;
 }
 
-static int hand_over(struct live *l, struct err *err)
+static int feed_exporter(struct live *l, struct err *err)
+{
+	int ret = attach_send_counters(l->attach, l->exporter.socket, err);
+
+	if (ret || (ret = send_stats(l, l->exporter.socket, O_RDONLY, err)))
+		return ret;
+	ret = fdpass_send(l->exporter.socket, "l", 1, &l->listener, 1);
+	(void)close(l->listener);
+	l->listener = -1;
+	return ret ? err_set(err, ret, "cannot hand over the listening socket: %s", strerror(-ret))
+		   : 0;
+}
+
+static int feed_capture(struct live *l, struct err *err)
 {
 	char ready;
 	int ret = attach_send(l->attach, l->capture.socket, err);
 
 	if (ret || (ret = send_stats(l, l->capture.socket, O_RDWR, err)))
 		return ret;
-	if (l->exporter.pid && ((ret = attach_send_counters(l->attach, l->exporter.socket, err)) ||
-				(ret = send_stats(l, l->exporter.socket, O_RDONLY, err))))
-		return ret;
 	/* The capture process has said itself what is wrong. */
 	return recv(l->capture.socket, &ready, 1, 0) == 1 ? 0 : err_set(err, -ECHILD, "%s", "");
 }
 
+/* What was got, and what a better mode needs. */
 static void say_started(const struct live *l)
 {
 	const struct attach_facts *f = attach_facts(l->attach);
+	char why[128] = "";
 
+	if (f->native_error)
+		(void)snprintf(why, sizeof(why), "; the driver refuses native mode: %s",
+			       strerror((int)f->native_error));
+	else if (f->native && !f->zero_copy)
+		(void)snprintf(why, sizeof(why), "; zero-copy needs a driver that has it%s",
+			       f->multi_buffer ? " and an MTU of at most 3770" : "");
 	log_line("capturing on %s: %u RX queues, %u workers, XDP %s, %s, %s%s",
 		 l->config->interface, f->queues, f->workers, f->native ? "native" : "generic",
 		 f->zero_copy ? "zero-copy" : "copy",
-		 f->multi_buffer ? "several buffers per packet" : "one buffer per packet",
-		 f->native ? "" : " (native mode needs XDP in the driver)");
+		 f->multi_buffer ? "several buffers per packet" : "one buffer per packet", why);
 }
 
 static int start(struct live *l, struct err *err)
 {
-	struct attach_config attach;
-	int ret = plan(l, &attach, err);
+	int ret = plan(l, err);
 
-	if (ret || (ret = fork_children(l, err)) || (ret = attach_open(&l->attach, &attach, err)) ||
-	    (ret = attach_map(l->attach, &l->maps, err)) || (ret = hand_over(l, err)) ||
+	if (ret || (ret = plan_check_metrics(l->config, err)))
+		return ret;
+	block_signals();
+	if ((ret = fork_children(l, err)) || (ret = open_signals(l, err)) ||
+	    (ret = stats_open(&l->stats, &l->stats_fd, &l->stats_config, err)))
+		return ret;
+	if (l->exporter.pid && (ret = exporter_listen(&l->listener, l->config->listen, err)))
+		return ret;
+	if ((ret = attach_open(&l->attach, &l->attach_config, err)) ||
+	    (ret = attach_map(l->attach, &l->maps, err)) || (ret = feed_capture(l, err)) ||
+	    (l->exporter.pid && (ret = feed_exporter(l, err))) ||
 	    (ret = attach_start(l->attach, err)))
 		return ret;
 	say_started(l);
@@ -195,80 +234,87 @@ static int start(struct live *l, struct err *err)
 
 /* ---- run and stop ---- */
 
-/* Until a signal comes or the capture process is gone. */
-static void wait_for_end(struct live *l)
+/* Until a signal comes (0), a child is gone or the interface is (-errno with a sentence). */
+static int wait_for_end(struct live *l, struct err *err)
 {
 	struct pollfd p[] = {{.fd = l->signals, .events = POLLIN},
 			     {.fd = l->capture.socket, .events = POLLIN},
+			     {.fd = l->exporter.pid ? l->exporter.socket : -1, .events = POLLIN},
 			     {.fd = attach_fd(l->attach), .events = POLLIN}};
-	struct err err;
 
 	for (;;) {
-		if (poll(p, 3, -1) < 0)
+		if (poll(p, 4, -1) < 0)
 			continue;
-		if (p[0].revents || p[1].revents)
-			return;
-		if (p[2].revents && attach_follow(l->attach, &err))
-			log_line("%s", err.text);
+		if (p[0].revents)
+			return 0;
+		if (p[1].revents)
+			return err_set(err, -ECHILD, "the capture process has ended");
+		if (p[2].revents)
+			return err_set(err, -ECHILD, "the exporter process has ended");
+		if (!p[3].revents)
+			continue;
+		const int ret = attach_follow(l->attach, err);
+		if (ret == -ENODEV)
+			return ret;
+		if (ret)
+			log_line("%s", err->text);
 	}
 }
 
-/* While the capture process seals its files a second signal ends it at once. */
+/* A signal that follows the first within a second is its echo, from a terminal or a supervisor. */
+#define ECHO_NS 1000000000u
+
+/* While the capture process seals its files, another SIGINT or SIGTERM ends it at once. */
 static void wait_for_capture(struct live *l)
 {
+	const uint64_t since_ns = clock_monotonic_ns();
 	struct signalfd_siginfo info;
 	struct pollfd p[] = {{.fd = l->capture.socket, .events = POLLIN},
 			     {.fd = l->signals, .events = POLLIN}};
 
 	(void)!read(l->signals, &info, sizeof(info));
 	(void)shutdown(l->capture.socket, SHUT_WR);
-	while (poll(p, 2, -1) < 0 || !p[0].revents)
-		if (p[1].revents && read(l->signals, &info, sizeof(info)) > 0)
-			(void)kill(l->capture.pid, SIGKILL);
-}
-
-static int report(struct live *l, struct err *err)
-{
-	const struct ledger_source source = {l->stats, attach_facts(l->attach), &l->maps};
-	char *text;
-	size_t len;
-	int ret = metrics_text(&source, &text, &len, err);
-
-	ledger_log(&source);
-	if (ret)
-		return ret;
-	ret = plan_write_metrics(l->config, text, len, err);
-	free(text);
-	return ret;
+	while (poll(p, 2, -1) < 0 || !p[0].revents) {
+		if (read(l->signals, &info, sizeof(info)) != sizeof(info) ||
+		    info.ssi_signo == SIGHUP || clock_monotonic_ns() - since_ns < ECHO_NS)
+			continue;
+		log_line("ended at once: the open files are not sealed");
+		(void)kill(l->capture.pid, SIGKILL);
+	}
 }
 
 static int run(struct live *l, struct err *err)
 {
-	wait_for_end(l);
+	const struct ledger_source source = {l->stats, attach_facts(l->attach), &l->maps};
+	struct err end = {""};
+	int ret = wait_for_end(l, &end);
+
 	attach_stop(l->attach);
 	wait_for_capture(l);
 	const int code = end_child(&l->capture);
-	const int ret = report(l, err);
+	const int reported = plan_report(l->config, &source, err);
 	if (code > 128)
 		return err_set(err, -ECHILD,
-			       "the capture process was ended by signal %d: its open files end in "
-			       "\"trunc\" after the next start",
+			       "the capture process was ended by signal %d: its open files are "
+			       "called \"trunc\" after the next start",
 			       code - 128);
-	return code ? err_set(err, -ECHILD, "the capture process failed") : ret;
+	if (code)
+		return err_set(err, -ECHILD, "the capture process failed");
+	return ret ? err_set(err, ret, "%s", end.text) : reported;
 }
 
 int live_run(const struct config *config, struct err *err)
 {
 	struct live l = {.config = config, .stats_fd = -1, .signals = -1, .listener = -1};
-	int ret = open_signals(&l, err);
+	int ret = start(&l, err);
 
-	if (!ret && strcmp(config->listen, "none"))
-		ret = exporter_listen(&l.listener, config->listen, err);
-	if (!ret && !(ret = start(&l, err)))
+	if (!ret)
 		ret = run(&l, err);
 	(void)end_child(&l.capture);
 	(void)end_child(&l.exporter);
 	attach_close(l.attach);
+	if (l.listener >= 0)
+		(void)close(l.listener);
 	if (l.stats_fd >= 0)
 		(void)close(l.stats_fd);
 	return ret;

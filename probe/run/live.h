@@ -1,7 +1,7 @@
 /*
  * live: 'vxprobe run': the starter and the two processes that it feeds.
  *
- *   starter    program, maps, sockets, packet memory; the only one with privilege; waits
+ *   starter    program, maps, sockets, packet memory; the only one that needs privilege; waits
  *   capture    workers, writer, control            <── rings, maps, statistics (SCM_RIGHTS)
  *   exporter   HTTP                                <── maps, statistics to read
  *

@@ -1,15 +1,17 @@
 #include "run/offline.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "path/capture.h"
 #include "run/ledger.h"
 #include "run/plan.h"
-#include "serve/metrics.h"
 
 #define TURN_MS 1000
 
@@ -31,21 +33,6 @@ static int open_sources(struct engine *engine, const struct config *c, struct ca
 	return 0;
 }
 
-static int report(const struct config *c, struct stats *stats, struct err *err)
-{
-	const struct ledger_source source = {.stats = stats};
-	char *text;
-	size_t len;
-	int ret = metrics_text(&source, &text, &len, err);
-
-	ledger_log(&source);
-	if (ret)
-		return ret;
-	ret = plan_write_metrics(c, text, len, err);
-	free(text);
-	return ret;
-}
-
 static void say_skipped(const struct capture *source)
 {
 	const uint64_t skipped = capture_pcap_skipped(source);
@@ -55,24 +42,73 @@ static void say_skipped(const struct capture *source)
 			 (unsigned long long)skipped);
 }
 
+/* SIGINT and SIGTERM end the reading, not the files: what was read is stored. A second one ends the
+ * process; so does any while a pipe gives nothing, since a thread waits in read(2) then. */
+static int open_signals(struct err *err)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_set(err, -errno, "cannot wait for signals: %s", strerror(errno));
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return fd;
+}
+
+static void take_signal(struct engine *engine, int signals, unsigned *n)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if ((*n)++)
+		_exit(128 + (int)info.ssi_signo);
+	log_line("ending: what was read is stored; a second signal ends it at once");
+	engine_stop(engine);
+}
+
+static int verdict(struct stats *stats, const struct capture *first, int damaged, struct err *err)
+{
+	const uint64_t lost =
+		stats_get(&stats->fate[FATE_DISK_FULL]) + stats_get(&stats->fate[FATE_IO_ERROR]);
+	const bool any = stats_get(&stats->fate[FATE_KEPT]);
+
+	if (lost)
+		return err_set(err, -EIO, "%" PRIu64 " packets could not be stored", lost);
+	if (damaged)
+		return err_set(err, damaged, "%s%s", capture_pcap_error(first),
+			       any ? "; what came before it is stored" : "");
+	return 0;
+}
+
 static int run_engine(struct engine *engine, const struct config *c, struct stats *stats,
 		      struct err *err)
 {
+	const struct ledger_source source = {.stats = stats};
 	struct capture *first = NULL;
-	int ret = open_sources(engine, c, &first, err);
+	unsigned n_signals = 0;
+	const int signals = open_signals(err);
+	int ret = signals < 0 ? signals : open_sources(engine, c, &first, err);
 
-	if (ret || (ret = engine_start(engine, err)))
+	if (ret)
 		return ret;
-	while (!engine_is_done(engine))
-		engine_turn(engine, -1, TURN_MS);
+	if (engine_start(engine, err)) {
+		/* Threads that did start have what is to be closed. */
+		log_line("%s", err->text);
+		_exit(1);
+	}
+	while (!engine_is_done(engine)) {
+		engine_turn(engine, signals, TURN_MS);
+		take_signal(engine, signals, &n_signals);
+	}
 	const int damaged = engine_join(engine);
 	stats->skipped = capture_pcap_skipped(first);
 	say_skipped(first);
-	ret = report(c, stats, err);
-	if (!ret && damaged)
-		ret = err_set(err, damaged, "%s; what came before it is stored",
-			      capture_pcap_error(first));
-	return ret;
+	ret = plan_report(c, &source, err);
+	return ret ? ret : verdict(stats, first, damaged, err);
 }
 
 int offline_run(const struct config *c, struct err *err)
@@ -82,9 +118,10 @@ int offline_run(const struct config *c, struct err *err)
 	struct engine *engine = NULL;
 	struct stats *stats = NULL;
 	int fd = -1;
-	int ret = plan_engine(c, 0, 0, &config, &stats_config, err);
+	int ret = plan_check_metrics(c, err);
 
-	if (ret || (ret = stats_open(&stats, &fd, &stats_config, err)) ||
+	if (ret || (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
+	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||
 	    (ret = engine_open(&engine, &config, stats, err)))
 		goto done;
 	ret = run_engine(engine, c, stats, err);

@@ -2,11 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "path/block.h"
 #include "path/store.h"
 #include "version.h"
@@ -40,6 +42,8 @@ struct output {
 	uint64_t started_ns, latest_ns; /* source clock */
 	uint64_t retry_ns;              /* no new file before */
 	enum fate failure;              /* how packets end until then */
+	bool is_failing;                /* and the operator has been told */
+	bool has_kept;                  /* the current file has packets that count as kept */
 	uint64_t unwritten; /* packets in flushed frames whose last bytes seal still holds */
 	uint32_t n_interfaces, n_sessions;
 	struct output_session session[];
@@ -47,7 +51,7 @@ struct output {
 
 /* ---- shared tools ---- */
 
-/* A packed frame is at most its input and a little more (zstd: 1/256), an index smaller still. */
+/* A packed frame is at most its input and a little more (zstd: 1/256). */
 static size_t packed_bound(const struct output_config *c)
 {
 	return c->pack.frame_len + PACK_BLOCK_MAX + (c->pack.frame_len >> 7) + 4096;
@@ -121,18 +125,23 @@ static void forget_file(struct output *o)
 	o->unwritten = 0;
 }
 
-/* The current file takes nothing more: what was not written of it is lost, the rest is kept under
- * its trunc name. */
+/* The current file takes nothing more: what was not written of it is lost. The rest is kept under
+ * its trunc name, if there is any. Said once, until a file could be written again. */
 static void fail_file(struct output *o, int error, const char *doing)
 {
 	o->failure = fate_of(error);
 	o->retry_ns = o->latest_ns + RETRY_NS;
-	log_line("cannot %s a file in %s: %s; packets end as %s meanwhile", doing,
-		 o->tools->config.dir, strerror(-error),
-		 o->failure == FATE_DISK_FULL ? "disk_full" : "io_error");
+	if (!o->is_failing)
+		log_line("cannot %s a file in %s: %s; packets end as %s until it works again",
+			 doing, o->tools->config.dir, strerror(-error),
+			 fate_text[o->failure].label);
+	o->is_failing = true;
 	if (o->pack)
 		count(o, o->failure, o->unwritten + pack_pending(o->pack));
-	store_abandon(o->store);
+	if (o->has_kept)
+		store_abandon(o->store);
+	else
+		store_discard(o->store);
 	forget_file(o);
 }
 
@@ -168,6 +177,10 @@ static void keep(struct output *o, uint64_t packets)
 {
 	count(o, FATE_KEPT, packets);
 	o->unwritten -= packets;
+	o->has_kept |= packets > 0;
+	if (o->is_failing && packets)
+		log_line("files in %s can be written again", o->tools->config.dir);
+	o->is_failing &= !packets;
 }
 
 static int flush(struct output *o)
@@ -198,8 +211,12 @@ static int finish(struct output *o)
 
 	if (ret || !o->seal) /* stock readers of plain zstd trip over skippable frames: no index */
 		return ret;
-	if ((ret = pack_finish(o->pack, &data, &len)) || (ret = put(o, data, len, &wrote)) ||
-	    (ret = seal_final(o->seal, t->sealed, &n)))
+	ret = pack_finish(o->pack, &data, &len);
+	for (size_t at = 0; at < len && !ret; at += n) { /* it may be longer than a frame */
+		n = len - at < packed_bound(&t->config) ? len - at : packed_bound(&t->config);
+		ret = put(o, data + at, n, &wrote);
+	}
+	if (ret || (ret = seal_final(o->seal, t->sealed, &n)))
 		return ret;
 	return write_bytes(o, t->sealed, n);
 }
@@ -242,6 +259,12 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 	stats_address(&s->source, source);
 	(void)snprintf(interface.description, sizeof(interface.description), "vni=%u source=%s",
 		       s->vni, source);
+	if (o->tools->stats->is_live)
+		(void)snprintf(
+			interface.comment, sizeof(interface.comment),
+			"time: arrival at the probe's XDP program (CLOCK_MONOTONIC), as wall "
+			"clock to within %" PRIu64 " ns",
+			stats_get(&o->tools->stats->clock_error_ns));
 	const size_t len = block_interface(block, sizeof(block), &interface);
 	const int ret = room(o);
 	if (ret)
@@ -299,6 +322,7 @@ static bool begin_file(struct output *o, uint64_t time_ns, int64_t offset_ns)
 	struct err err;
 
 	o->offset_ns = offset_ns;
+	o->has_kept = false;
 	o->started_ns = o->latest_ns = time_ns;
 	undeclare_all(o);
 	int ret = store_begin(o->store, time_ns + (uint64_t)offset_ns, &err);
@@ -329,11 +353,14 @@ void output_end_file(struct output *o)
 		fail_file(o, ret, "finish");
 		return;
 	}
-	keep(o, o->unwritten);
-	if (store_commit(o->store, o->latest_ns + (uint64_t)o->offset_ns, &err))
+	ret = store_commit(o->store, o->latest_ns + (uint64_t)o->offset_ns, &err);
+	if (ret) {
 		log_line("%s", err.text);
-	else
-		stats_add(&o->tools->stats->files, 1);
+		fail_file(o, ret, "seal");
+		return;
+	}
+	keep(o, o->unwritten);
+	stats_add(&o->tools->stats->files, 1);
 	forget_file(o);
 }
 

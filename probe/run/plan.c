@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "serve/exporter.h"
+#include "serve/metrics.h"
 
 /* Input per zstd frame: 1 MiB compresses 20 to 40 % faster than 64 KiB at the same ratio. */
 #define FRAME_LEN (1u << 20)
@@ -59,10 +62,12 @@ static struct engine_config engine_config(const struct config *c)
 	return e;
 }
 
-/* Two descriptors for each session's file and folder. */
-static int allow_files(const struct config *c, struct err *err)
+/* A socket for each queue and worker, and memory for each queue; with a file per session, two for
+ * each session's file and folder. */
+static int allow_files(const struct config *c, uint32_t queues, struct err *err)
 {
-	const uint64_t wanted = c->split ? 2 * c->sessions_max + 256 : 256;
+	const uint64_t files = c->split ? 2 * c->sessions_max : 0;
+	const uint64_t wanted = files + queues * (c->workers + 1) + 256;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
@@ -72,10 +77,10 @@ static int allow_files(const struct config *c, struct err *err)
 	return limit.rlim_cur >= wanted
 		       ? 0
 		       : err_set(err, -EMFILE,
-				 "a file for each of %" PRIu64 " sessions needs %" PRIu64
-				 " open files and %ju are allowed: raise 'ulimit -n' or lower "
-				 "--sessions-max",
-				 c->sessions_max, wanted, (uintmax_t)limit.rlim_max);
+				 "%" PRIu64
+				 " open files could be needed and %ju are allowed: raise "
+				 "'ulimit -n', or lower --sessions-max or --workers",
+				 wanted, (uintmax_t)limit.rlim_max);
 }
 
 int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
@@ -87,7 +92,8 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .sessions_max = engine->sessions_max,
 				       .chunks = engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
-	const uint64_t rest = engine_memory(engine) + stats_memory(stats) + BASE_LEN;
+	const uint64_t rest = engine_memory(engine) + stats_memory(stats) + BASE_LEN +
+			      (EXPORTER_CONNECTIONS + 1) * metrics_memory(engine->sessions_max);
 	stats->memory_bound = rest + umem_len;
 	if (stats->memory_bound > c->memory)
 		return err_set(
@@ -99,20 +105,47 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 	log_line("memory: at most %" PRIu64 " bytes (%zu MiB for packets in rings, %" PRIu64
 		 " MiB for all else)",
 		 stats->memory_bound, umem_len >> 20, rest >> 20);
-	return allow_files(c, err);
+	return allow_files(c, queues, err);
 }
 
-int plan_write_metrics(const struct config *c, const char *text, size_t len, struct err *err)
+int plan_check_metrics(const struct config *c, struct err *err)
 {
-	if (!c->metrics)
+	if (!c->metrics || !strcmp(c->metrics, "-"))
 		return 0;
+	FILE *f = fopen(c->metrics, "ae");
+	if (!f)
+		return err_set(err, -errno, "cannot write the metrics to %s: %s", c->metrics,
+			       strerror(errno));
+	(void)fclose(f);
+	return 0;
+}
+
+static int write_metrics(const struct config *c, const char *text, size_t len, struct err *err)
+{
 	const bool to_stdout = !strcmp(c->metrics, "-");
 	FILE *f = to_stdout ? stdout : fopen(c->metrics, "we");
 	const bool ok = f && fwrite(text, 1, len, f) == len && !fflush(f);
 	const int error = errno;
+
 	if (f && !to_stdout)
 		(void)fclose(f);
 	return ok ? 0
 		  : err_set(err, -error, "cannot write the metrics to %s: %s", c->metrics,
 			    strerror(error));
+}
+
+int plan_report(const struct config *c, const struct ledger_source *source, struct err *err)
+{
+	char *text;
+	size_t len;
+
+	ledger_log(source);
+	if (!c->metrics)
+		return 0;
+	int ret = metrics_text(source, &text, &len, err);
+	if (ret)
+		return ret;
+	ret = write_metrics(c, text, len, err);
+	free(text);
+	return ret;
 }

@@ -57,7 +57,6 @@ int stats_open(struct stats **out, int *fd, const struct stats_config *c, struct
 	s->queues = c->queues;
 	s->sessions_max = c->sessions_max;
 	s->chunks = c->chunks;
-	s->umem_chunks = c->umem_chunks;
 	s->is_live = c->is_live;
 	s->memory_bound = c->memory_bound;
 	*out = s;

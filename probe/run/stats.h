@@ -50,11 +50,11 @@ struct stats_chunks { /* control */
 struct stats {
 	uint32_t version, workers, queues, sessions_max, chunks; /* const after open */
 	uint32_t is_live;
-	uint32_t umem_chunks;  /* of a queue */
-	uint64_t memory_bound; /* bytes, as printed at start */
-	uint32_t n_sessions;   /* control */
-	uint32_t clock_steps;  /* control */
-	uint64_t skipped;      /* control: frames of a file that are not Ethernet */
+	uint64_t memory_bound;   /* bytes, as printed at start */
+	uint32_t n_sessions;     /* control */
+	uint64_t clock_error_ns; /* control: of wall clock made from the source's, live */
+	uint32_t clock_steps;    /* control */
+	uint64_t skipped;        /* control: frames of a file that are not Ethernet */
 	struct stats_chunks place[STEER_WORKERS_MAX];
 
 	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
@@ -81,7 +81,7 @@ static inline uint64_t stats_get(const uint64_t *field)
 }
 
 struct stats_config {
-	uint32_t workers, queues, sessions_max, chunks, umem_chunks;
+	uint32_t workers, queues, sessions_max, chunks;
 	bool is_live;
 	uint64_t memory_bound;
 };

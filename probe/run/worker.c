@@ -42,14 +42,6 @@ static void count_marks(struct worker *w, uint32_t marks)
 		stats_add(&w->stats->mark[__builtin_ctz(marks)], 1);
 }
 
-static uint32_t mark_late(struct worker *w, uint64_t time_ns)
-{
-	if (time_ns < w->latest_ns)
-		return 1u << MARK_LATE;
-	w->latest_ns = time_ns;
-	return 0;
-}
-
 /* Everything that is measured, whatever becomes of the bytes. */
 static void measure(struct worker *w, const struct packet *p, uint32_t session,
 		    struct stats_traffic *traffic, struct dissected *d)
@@ -57,7 +49,8 @@ static void measure(struct worker *w, const struct packet *p, uint32_t session,
 	dissect_frame(p->data, p->len, p->cap_len, d);
 	/* Of an IP packet that does not tell its length (TSO, jumbogram), what is there. */
 	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
-	d->marks |= mark_late(w, p->time_ns);
+	if (p->time_ns < w->latest_ns)
+		d->marks |= 1u << MARK_LATE;
 	stats_add(&traffic->packets, 1);
 	stats_add(&traffic->bytes, bytes);
 	stats_add(&traffic->captured, p->cap_len);
@@ -69,14 +62,6 @@ static void measure(struct worker *w, const struct packet *p, uint32_t session,
 	count_marks(w, d->marks);
 }
 
-/* Packet ids of a file are its frame numbers; live there is no such number. */
-static uint64_t packet_id(struct worker *w, const struct packet *p)
-{
-	const uint64_t sequence = w->config.capture->is_live ? w->sequence++ : p->sequence;
-
-	return (uint64_t)w->config.number << 48 | (sequence & 0xffffffffffffu);
-}
-
 static void take_packet(struct worker *w, const struct batch *batch, const struct packet *p,
 			uint32_t session, bool has_room)
 {
@@ -84,46 +69,54 @@ static void take_packet(struct worker *w, const struct batch *batch, const struc
 	struct dissected d;
 
 	measure(w, p, session, traffic, &d);
-	const uint64_t id = packet_id(w, p);
 	if (!has_room) {
 		stats_add(&traffic->dropped, 1);
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
-	gather_packet(w->chunk, batch, p, session, d.wire_len, id);
+	gather_packet(w->chunk, batch, p, session, d.wire_len,
+		      packet_id(w->config.number, p->sequence));
 	stats_add(&w->stats->given, 1);
+}
+
+/* Session of the packet, as far as there is one; *fate is changed if not. */
+static uint32_t enroll(struct worker *w, const struct packet *p, uint64_t *since, enum fate *fate)
+{
+	const uint32_t session = enroll_packet(w->config.enroll, w->config.enroll_as, &p->source,
+					       p->vni, p->data, p->len, p->sequence, since);
+
+	if (session == ENROLL_REFUSED)
+		*fate = FATE_SESSION_CAP;
+	return session;
 }
 
 /* False: not now, come again with the same frame once the bell rang. */
 static bool take_frame(struct worker *w, const struct batch *batch, const struct frame *frame)
 {
 	struct packet p;
-	uint32_t session = ENROLL_REFUSED, run = 0;
-	bool has_room = false;
+	uint32_t session = ENROLL_REFUSED;
+	uint64_t since = ENROLL_NO_RUN;
 	enum fate fate = decap_frame(w->config.decap, batch, frame, &p);
+	const bool mine = is_mine(w, fate, &p);
+	const bool has_room = mine && fate == FATE_KEPT && make_room(w, &p);
 
-	if (!is_mine(w, fate, &p))
+	if (mine && fate == FATE_KEPT && !has_room && !w->config.capture->is_live)
+		return false;
+	if (frame->time_ns > w->latest_ns)
+		w->latest_ns = frame->time_ns;
+	/* Also what is another worker's: of a file, all learn sessions from the same frames. */
+	if (fate == FATE_KEPT && (session = enroll(w, &p, &since, &fate)) == ENROLL_UNKNOWN)
+		return false;
+	if (since != ENROLL_NO_RUN && w->chunk)
+		(void)gather_move(w->chunk, since,
+				  stats_sessions(w->config.stats)[session].previous, session);
+	if (!mine)
 		return true;
-	if (fate == FATE_KEPT) {
-		has_room = make_room(w, &p);
-		if (!has_room && !w->config.capture->is_live)
-			return false;
-		session = enroll_packet(w->config.enroll, w->config.number, &p.source, p.vni,
-					p.data, p.len, &run);
-		if (session == ENROLL_UNKNOWN)
-			return false;
-		if (session == ENROLL_REFUSED)
-			fate = FATE_SESSION_CAP;
-	}
 	stats_add(&w->stats->received, 1);
-	if (fate != FATE_KEPT) {
+	if (fate == FATE_KEPT)
+		take_packet(w, batch, &p, session, has_room);
+	else
 		end_packet(w, fate);
-		return true;
-	}
-	if (run && w->chunk)
-		(void)gather_move(w->chunk, run, stats_sessions(w->config.stats)[session].previous,
-				  session);
-	take_packet(w, batch, &p, session, has_room);
 	return true;
 }
 
@@ -168,7 +161,8 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
-	while (!(w->error = capture_recv(capture, &batch, IDLE_MS))) {
+	while (!atomic_load_explicit(w->config.stopping, memory_order_relaxed) &&
+	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);
 		take_batch(w, &batch);
 		capture_release(capture, &batch);
@@ -180,7 +174,6 @@ void *worker_run(void *arg)
 	if (w->chunk)
 		handoff_give(w->config.handoff, &w->chunk);
 	handoff_set_watermark(w->config.handoff, UINT64_MAX);
-	atomic_store_explicit(&w->is_done, true, memory_order_release); /* pairs with the engine */
 	bell_ring(w->config.control);
 	return NULL;
 }

@@ -16,19 +16,19 @@ struct worker_config {
 	struct flow_table *flows;
 	struct handoff *handoff;
 	struct enroll *enroll;
+	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
 	struct stats *stats;
 	const struct decap_config *decap;
-	struct bell *control; /* rung when the worker ends */
+	const _Atomic bool *stopping; /* ends it after its batch */
+	struct bell *control;         /* rung when the worker ends */
 };
 
 struct worker {
 	struct worker_config config;
 	struct stats_worker *stats;
-	struct chunk *chunk;  /* being filled, or NULL */
-	uint64_t latest_ns;   /* time of the latest packet so far */
-	uint64_t sequence;    /* live: of the next packet */
-	int error;            /* why it ended: 0 or -errno of the source */
-	_Atomic bool is_done; /* for control */
+	struct chunk *chunk; /* being filled, or NULL */
+	uint64_t latest_ns;  /* time of the latest frame so far */
+	int error;           /* why it ended: 0 or -errno of the source */
 };
 
 /* Thread main; arg is a struct worker whose config is set. */

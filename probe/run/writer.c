@@ -133,9 +133,9 @@ static bool is_before(const struct input *a, const struct input *b)
 {
 	const uint8_t *x = block_of(a), *y = block_of(b);
 	const uint64_t s = block_packet_time(x), t = block_packet_time(y);
-	const uint64_t sequence = (1ull << 48) - 1;
-
-	return s != t ? s < t : (block_packet_id(x) & sequence) < (block_packet_id(y) & sequence);
+	return s != t ? s < t
+		      : (block_packet_id(x) & PACKET_SEQUENCE) <
+				(block_packet_id(y) & PACKET_SEQUENCE);
 }
 
 /* The input with the earliest packet, or NULL. *horizon_ns: workers without one here may still give

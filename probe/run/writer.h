@@ -17,7 +17,6 @@
 
 struct writer_config {
 	uint32_t workers;
-	struct handoff *const *handoffs; /* [workers] */
 	struct stats *stats;
 	struct output_config output;
 	bool split;                       /* an output for each session, instead of one for all */

@@ -99,36 +99,34 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
 }
 
 static int take_over(int handover, struct attach_facts *facts, struct attach_maps *maps,
-		     struct stats **stats, struct err *err)
+		     struct stats **stats, int *listener, struct err *err)
 {
 	char byte;
 	int fd;
 	int ret = attach_receive_counters(facts, maps, handover, err);
 
-	if (ret)
+	if (ret || (ret = fdpass_receive(handover, &byte, 1, &fd, 1)))
 		return ret;
-	ret = fdpass_receive(handover, &byte, 1, &fd, 1);
-	if (ret)
-		return err_set(err, ret, "no statistics from the starter: %s", strerror(-ret));
 	ret = stats_map(stats, fd, false, err);
 	(void)close(fd);
-	return ret;
+	return ret ? ret : fdpass_receive(handover, &byte, 1, listener, 1);
 }
 
-int exporter_main(int handover, int listener)
+int exporter_main(int handover)
 {
 	struct attach_facts facts;
 	struct attach_maps maps;
 	struct ledger_source source = {.facts = &facts, .maps = &maps};
 	struct pollfd end = {.fd = handover, .events = POLLIN};
 	struct err err = {""};
+	int listener;
 
-	if (take_over(handover, &facts, &maps, &source.stats, &err))
+	if (take_over(handover, &facts, &maps, &source.stats, &listener, &err))
 		return 1; /* the starter gave up and says why */
 	struct MHD_Daemon *daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, answer, &source,
-		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT, 64u,
-		MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
+		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)EXPORTER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
 	if (!daemon) {
 		log_line("cannot start the HTTP server: %s", strerror(errno));
 		return 1;

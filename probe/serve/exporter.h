@@ -8,6 +8,9 @@
 /* "127.0.0.1:9789" or "[::1]:9789", bound and listening. Starter. */
 int exporter_listen(int *fd, const char *address, struct err *err);
 
-/* Serves /metrics on listener until the handover socket ends. Exporter process; returns its exit
- * code. Takes facts, counters and statistics from the socket first. */
-int exporter_main(int handover, int listener);
+/* Connections at a time; further ones wait. Prometheus needs one. */
+#define EXPORTER_CONNECTIONS 4
+
+/* Takes facts, counters, statistics and the listening socket by handover, then serves /metrics
+ * until the handover socket ends. Exporter process; returns its exit code. */
+int exporter_main(int handover);

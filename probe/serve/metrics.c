@@ -139,6 +139,10 @@ static void write_writer(FILE *f, const struct ledger_source *s)
 	       stats_get(&s->stats->late));
 	single(f, "vxprobe_clock_steps_total", "counter", "Steps of the wall clock over 100 ms.",
 	       s->stats->clock_steps);
+	family(f, "vxprobe_clock_error_seconds", "gauge",
+	       "Error at most of wall-clock times made from the source's clock.");
+	fprintf(f, "vxprobe_clock_error_seconds %.9f\n",
+		(double)stats_get(&s->stats->clock_error_ns) / 1e9);
 	single(f, "vxprobe_memory_bound_bytes", "gauge", "Memory needed at most, as said at start.",
 	       s->stats->memory_bound);
 }
@@ -176,6 +180,12 @@ static void write_queues(FILE *f, const struct ledger_source *s)
 		"monotonic\"} 1\n",
 		s->facts->native ? "native" : "generic", s->facts->zero_copy ? "zero" : "copy",
 		s->facts->multi_buffer ? "several" : "one");
+}
+
+size_t metrics_memory(uint32_t sessions_max)
+{
+	/* Four lines of at most 160 bytes per session; the stream grows by doubling. */
+	return 2 * (32768 + 4 * 160 * (size_t)sessions_max);
 }
 
 int metrics_text(const struct ledger_source *source, char **text, size_t *len, struct err *err)

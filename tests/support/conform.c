@@ -71,8 +71,7 @@ static int check_place(struct conform *c, unsigned at)
 	return 0;
 }
 
-/* Against what the batches before said; a frame behind a later one is late, and is told so by it.
- */
+/* A file's frame may be behind a later one; any other keeps what the clock said before it. */
 static int check_time(struct conform *c, const struct frame *f, unsigned at)
 {
 	if (!c->expect->is_live && f->time_ns != c->expect->frames[at].time_ns)
@@ -106,7 +105,7 @@ static int check_frame(struct conform *c, unsigned i)
 	const struct frame *f = &c->batch.frame[i];
 	int ret;
 
-	if (f->more + f->n_more > (f->n_more ? c->batch.n_segments : UINT16_MAX))
+	if (f->n_more && f->more + f->n_more > c->batch.n_segments)
 		return broken(c, "a frame has segments that the batch has not");
 	if (f->sequence < c->least_sequence)
 		return broken(c, "number %" PRIu64 " comes after %" PRIu64, f->sequence,

@@ -115,13 +115,19 @@ def original_length(data, cut=None):
 
 
 def transport(data):
-    """(protocol, source, target, offset of the transport header) of an unfragmented IP packet."""
+    """(protocol, source, target, offset of the transport header) of an unfragmented IP packet.
+
+    None where the packet ends before its ports by its own length: what lies behind is padding."""
     ethertype, o = network(data) or (None, 0)
     if ethertype == 0x0800 and len(data) >= o + 20 and data[o] >> 4 == 4:
-        if struct.unpack_from(">H", data, o + 6)[0] & 0x3FFF or data[o] & 15 < 5:
+        length, _, fragment = struct.unpack_from(">HHH", data, o + 2)
+        head = 4 * (data[o] & 15)
+        if fragment & 0x3FFF or head < 20 or 0 < length < head + 4:
             return None
-        return data[o + 9], data[o + 12:o + 16], data[o + 16:o + 20], o + 4 * (data[o] & 15)
+        return data[o + 9], data[o + 12:o + 16], data[o + 16:o + 20], o + head
     if ethertype == 0x86DD and len(data) >= o + 40 and data[o] >> 4 == 6:
+        if 0 < struct.unpack_from(">H", data, o + 4)[0] < 4:
+            return None
         return data[o + 6], data[o + 8:o + 24], data[o + 24:o + 40], o + 40
     return None
 
@@ -234,15 +240,30 @@ def flows(args):
 
 
 def whole(args):
-    """Every flow seen at --worker is there with all its packets."""
+    """Every flow is there, and those that are not at worker --stopped have all their packets."""
     want = Counter(filter(None, map(flow, read_originals(args.original, args.loop))))
-    got = Counter(filter(None, (flow(p) for p in read_results(args) if worker(p) == args.worker)))
-    for key, n in got.items():
-        if n != want[key]:
-            fail(f"a flow at worker {args.worker} has {n} packets of {want[key]}: {key}")
-    if not got:
-        fail(f"worker {args.worker} had no flow")
-    print(f"whole: worker {args.worker} lost nothing: {len(got)} flows, {got.total()} packets")
+    got = Counter((flow(p), worker(p)) for p in read_results(args) if flow(p))
+    stopped = {key for key, at in got if at == args.stopped}
+    for key in want.keys() - {key for key, _ in got}:
+        fail(f"a flow of {want[key]} packets is nowhere: {key}")
+    others = {(key, at): n for (key, at), n in got.items() if at != args.stopped}
+    for (key, at), n in others.items():
+        if key in stopped or n != want[key]:
+            fail(f"a flow has {n} of its {want[key]} packets at worker {at}: {key}")
+    if not stopped or not others:
+        fail(f"{len(stopped)} flows were at worker {args.stopped}, {len(others)} were not: this shows nothing")
+    print(f"whole: {len(want)} flows; worker {args.stopped} had {len(stopped)}, "
+          f"the other {len(others)} have all their {sum(others.values())} packets")
+
+
+def spread(args):
+    """As many sessions as the metrics say; prints how many sessions and workers had packets."""
+    packets = read_results(args)
+    found = {p.interface for p in packets}
+    known = sum(v for m, _, v in samples(args.metrics) if m == "vxprobe_sessions")
+    if len(found) != known:
+        fail(f"the metrics say {known} sessions, the result has {len(found)}")
+    print(len(found), len(set(map(worker, packets))))
 
 
 def sessions(args):
@@ -308,10 +329,11 @@ def laws(args):
         fail(f"seen {m['seen']}, fates {total}: {shown}")
     check_places("frames", m["frames"], m.get("vxprobe_frames_per_queue"), args.live)
     check_places("chunks", m["chunks"], m.get("vxprobe_chunks_per_worker"), args.live)
+    if args.live:
+        check_frames_are_back(m)
     if args.sent is not None and m["seen"] - m["fates"].get("passed", 0) != args.sent:
         fail(f"{args.sent} mirrored packets were sent, {m['seen'] - m['passed']} were seen: {shown}")
-    if args.lost and m["kept"] == args.sent:
-        fail("nothing was lost: this was no overload")
+    check_lost(m, args, shown)
     print(f"laws: seen {m['seen']} == {shown}")
 
 
@@ -322,6 +344,39 @@ def check_places(what, places, all_of, needed):
     for owner, states in places.items():
         if sum(states.values()) != all_of:
             fail(f"{what} of {owner}: {states} is not {all_of}")
+
+
+def check_frames_are_back(m):
+    """A sum alone would hide a wrong count of one place behind another's."""
+    for queue, states in m["frames"].items():
+        if states != {"fill": m["vxprobe_frames_per_queue"], "rx": 0, "kernel": 0}:
+            fail(f"frames of queue {queue} after the stop: {states}, not all in the fill ring")
+
+
+def check_lost(m, args, shown):
+    """The overload was of the kind that was meant."""
+    if args.lost == "any":
+        if m["kept"] == args.sent:
+            fail("nothing was lost: this was no overload")
+    elif args.lost and not m[args.lost]:
+        fail(f"nothing ended as {args.lost}: this was another overload: {shown}")
+
+
+def running(args):
+    """Of a probe that runs: no place holds more than there is; prints how many show it under load.
+
+    The numbers are read one after the other, so no sum is a law here."""
+    under_load = 0
+    for path in args.scrapes:
+        m = metrics(path)
+        for what, all_of in (("frames", "vxprobe_frames_per_queue"), ("chunks", "vxprobe_chunks_per_worker")):
+            if not m[what]:
+                fail(f"{path}: the metrics say nothing of {what}")
+            for owner, states in m[what].items():
+                if max(states.values()) > m[all_of]:
+                    fail(f"{path}: {what} of {owner}: {states}, there are only {m[all_of]}")
+        under_load += 0 < m["seen"] - m["passed"] < args.sent
+    print(under_load)
 
 
 def value(args):
@@ -345,10 +400,12 @@ def main():
     command(order, "result", "--key")
     command(shares, "result", "--key", "--least", "--queues")
     command(flows, "result", "--key", "--several")
-    command(whole, "--original", "result", "--key", "--loop", "--worker")
+    command(whole, "--original", "result", "--key", "--loop", "--stopped")
+    command(spread, "metrics", "result", "--key")
     command(sessions, "result", "--key")
     command(kept, "metrics", "result", "--key")
     command(laws, "metrics", "--live", "--sent", "--lost")
+    command(running, "scrapes", "--sent")
     command(value, "metrics", "name")
     args = parser.parse_args()
     if hasattr(args, "result1"):
@@ -362,6 +419,7 @@ OPTIONS = {
     "result": {"nargs": "+"},
     "result1": {"metavar": "RESULT"},
     "metrics": {},
+    "scrapes": {"nargs": "+", "metavar": "metrics"},
     "name": {},
     "--key": {"help": "age identity file, for sealed results"},
     "--loop": {"type": int, "default": 1, "help": "how often the originals were sent"},
@@ -371,10 +429,10 @@ OPTIONS = {
     "--least": {"type": float, "default": 20.0},
     "--queues": {"type": int, "default": 2},
     "--several": {"type": int, "default": 0},
-    "--worker": {"type": int, "default": 1},
-    "--live": {"action": "store_true", "help": "frames and chunks must be told"},
+    "--stopped": {"type": int, "default": 0, "help": "the worker that stood still"},
+    "--live": {"action": "store_true", "help": "frames and chunks must be told, and all be back"},
     "--sent": {"type": int, "help": "mirrored packets that the generator sent"},
-    "--lost": {"action": "store_true", "help": "it must have been an overload"},
+    "--lost": {"metavar": "FATE", "help": "it must have been an overload, ended so; or any"},
 }
 
 if __name__ == "__main__":

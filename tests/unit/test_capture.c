@@ -4,7 +4,7 @@
  */
 #define _GNU_SOURCE /* memfd_create */
 
-#include "conform.h"
+#include "../support/conform.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

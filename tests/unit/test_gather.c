@@ -48,8 +48,8 @@ static void gather_sessions(const char *sessions)
 {
 	const struct packet p = packet_of(60);
 
-	for (; *sessions; sessions++)
-		gather_packet(&chunk, &batch, &p, (uint32_t)(*sessions - '0'), 60, 0);
+	for (uint64_t id = 0; sessions[id]; id++)
+		gather_packet(&chunk, &batch, &p, (uint32_t)(sessions[id] - '0'), 60, id);
 }
 
 static void assert_sessions(const char *sessions)
@@ -133,7 +133,7 @@ Test(gather, room_is_told_to_the_byte)
 	cr_assert_not(gather_has_room(&chunk, &p));
 }
 
-Test(gather, move_takes_just_the_last_n_of_the_session)
+Test(gather, move_takes_those_of_the_session_from_a_sequence_on)
 {
 	gather_sessions("0010200");
 	cr_assert_eq(gather_move(&chunk, 3, 0, 5), 3);
@@ -143,9 +143,18 @@ Test(gather, move_takes_just_the_last_n_of_the_session)
 Test(gather, move_says_how_many_were_still_there)
 {
 	gather_sessions("1010");
-	cr_assert_eq(gather_move(&chunk, 3, 0, 5), 2);
+	cr_assert_eq(gather_move(&chunk, 0, 0, 5), 2);
 	assert_sessions("1515");
-	cr_assert_eq(gather_move(&chunk, 3, 0, 5), 0);
+	cr_assert_eq(gather_move(&chunk, 0, 0, 5), 0);
+}
+
+Test(gather, move_knows_the_sequence_from_the_worker)
+{
+	const struct packet p = packet_of(61);
+
+	gather_packet(&chunk, &batch, &p, 0, 61, packet_id(3, 7));
+	cr_assert_eq(gather_move(&chunk, 8, 0, 5), 0);
+	cr_assert_eq(gather_move(&chunk, 7, 0, 5), 1);
 }
 
 Test(gather, move_changes_nothing_but_the_session)
@@ -153,7 +162,7 @@ Test(gather, move_changes_nothing_but_the_session)
 	const struct packet p = packet_of(61);
 
 	gather_packet(&chunk, &batch, &p, 0, 1500, 9);
-	gather_move(&chunk, 1, 0, 5);
+	gather_move(&chunk, 9, 0, 5);
 	const struct block_packet b = read_back(0);
 	cr_assert_eq(b.interface, 5);
 	cr_assert_eq(b.time_ns, 5000000000);

@@ -170,11 +170,22 @@ Test(store, what_a_killed_run_left_is_renamed_at_the_next_start)
 	store_close(store);
 }
 
-Test(store, parts_of_another_name_are_left_alone)
+Test(store, parts_of_another_name_are_recovered_too)
 {
 	touch(".other_000001_20261121T230254Z.part");
 	store_close(open_store("probe"));
+	cr_assert_not(exists(".other_000001_20261121T230254Z.part"));
+	cr_assert(exists("other_000001_20261121T230254Z_trunc" SUFFIX));
+}
+
+Test(store, parts_that_another_probe_writes_under_another_name_are_left_alone)
+{
+	struct store *other = open_store("other");
+
+	begin(other);
+	store_close(open_store("probe"));
 	cr_assert(exists(".other_000001_20261121T230254Z.part"));
+	store_close(other);
 }
 
 Test(store, a_file_that_another_writer_has_open_is_not_touched)
