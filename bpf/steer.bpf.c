@@ -106,7 +106,7 @@ static __always_inline int credit_take(__u32 socket, __u64 chunks)
 	if (!g || !t)
 		return 0;
 	before = __sync_fetch_and_add(&g->chunks, chunks);
-	if (before + chunks - t->chunks > credit) {
+	if (before + chunks - t->chunks - t->lost > credit) {
 		__sync_fetch_and_add(&g->chunks, -chunks);
 		return 0;
 	}

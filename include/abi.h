@@ -32,7 +32,7 @@ struct steer_header {
 _Static_assert(sizeof(struct steer_header) == 48, "the header's layout is part of the interface");
 
 /* Credits of one (RX queue, worker), in UMEM chunks: XDP redirects only while
- * given - taken + need <= limit. A line of cache each: one side writes it, the other reads. */
+ * given - taken - lost + need <= limit. A line of cache each: one side writes, the other reads. */
 struct credit_given {
 	__u64 chunks;
 	__u64 packets;
@@ -40,7 +40,8 @@ struct credit_given {
 };
 struct credit_taken {
 	__u64 chunks; /* back in the fill ring */
-	__u64 pad[7];
+	__u64 lost;   /* the kernel dropped after the redirect; at least one chunk per packet */
+	__u64 pad[6];
 };
 _Static_assert(sizeof(struct credit_given) == 64 && sizeof(struct credit_taken) == 64, "one line");
 

@@ -428,6 +428,9 @@ void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp
 		if (!getsockopt(q->socket[w], SOL_XDP, XDP_STATISTICS, &s, &len)) {
 			out->ring_full += s.rx_ring_full;
 			out->rx_dropped += s.rx_dropped;
+			/* This thread alone writes it; XDP reads it at any time. */
+			__atomic_store_n(&queues->taken[queue * queues->facts.workers + w].lost,
+					 s.rx_ring_full + s.rx_dropped, __ATOMIC_RELEASE);
 		}
 		const uint32_t produced = load(q->rx[w]->producer);
 		received += produced;

@@ -32,4 +32,5 @@ struct xdp_queue_stats {
 	uint64_t in_fill, in_rx, in_kernel; /* chunks: in the fill ring; in RX rings, lent or not
 					       yet back; elsewhere */
 };
+/* Also gives back to XDP the credit for what the kernel dropped. */
 void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out);
