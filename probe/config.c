@@ -332,24 +332,26 @@ int config_parse(struct config *out, enum config_command command, int argc, char
 	return ret;
 }
 
+/* clang-format off */
+static const char *const HELP[] = {
+	[CONFIG_RUN] =
+	"usage: vxprobe run -i IFACE -o DIR -r RECIPIENT [option...]\n\n"
+	"Captures the VXLAN packets that VPC Traffic Mirroring sends to IFACE, takes them apart per\n"
+	"session and writes them as pcapng, compressed and encrypted, into DIR. All other traffic of\n"
+	"IFACE goes its usual way. Ctrl-C or SIGTERM ends it; what was captured is sealed.\n\n"
+	"  age-keygen -o key.txt\n"
+	"  vxprobe run -i eth1 -o /var/lib/vxprobe -r age1...\n"
+	"  vxcap cat /var/lib/vxprobe -i key.txt -w - | wireshark -k -i -\n\n",
+	[CONFIG_READ] =
+	"usage: vxprobe read CAPTURE... -o DIR -r RECIPIENT [option...]\n\n"
+	"Does with capture files (pcap, pcapng) of VXLAN packets what 'run' does with live ones.\n\n"
+	"  vxprobe read mirror.pcap -o out -r age1... --metrics -\n\n",
+};
+/* clang-format on */
+
 void config_help(enum config_command command)
 {
-	if (command == CONFIG_RUN)
-		printf("usage: vxprobe run -i IFACE -o DIR -r RECIPIENT [option...]\n\n"
-		       "Captures the VXLAN packets that VPC Traffic Mirroring sends to IFACE, "
-		       "takes them apart\n"
-		       "per session and writes them as pcapng, compressed and encrypted, into DIR. "
-		       "All other\n"
-		       "traffic of IFACE goes its usual way. Ctrl-C or SIGTERM ends it; nothing is "
-		       "lost.\n\n"
-		       "  age-keygen -o key.txt\n"
-		       "  vxprobe run -i eth1 -o /var/lib/vxprobe -r age1...\n"
-		       "  vxcap cat /var/lib/vxprobe -i key.txt -w - | wireshark -k -i -\n\n");
-	else
-		printf("usage: vxprobe read CAPTURE... -o DIR -r RECIPIENT [option...]\n\n"
-		       "Does with capture files (pcap, pcapng) of VXLAN packets what 'run' does "
-		       "with live ones.\n\n"
-		       "  vxprobe read mirror.pcap -o out -r age1... --metrics -\n\n");
+	(void)fputs(HELP[command], stdout);
 	for (size_t i = 0; i < N_ROWS; i++) {
 		const struct option_row *r = &rows[i];
 		char left[64];

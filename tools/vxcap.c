@@ -1,27 +1,27 @@
 /*
  * vxcap: lists stored captures and takes packets out of them.
  */
+
 #include "vxcap.h"
-#include "version.h"
 
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "version.h"
+
+/* clang-format off */
 static const char HELP[] =
 	"usage: vxcap ls  FILE|DIR... [-i IDENTITY]\n"
 	"       vxcap cat FILE|DIR... [-i IDENTITY] [selection] [-w FILE|-]\n"
 	"       vxcap --help | --version\n"
 	"\n"
-	"Works on the files that vxprobe stores: sealed ones (.pcapng.zst.age), which only the "
-	"holder\n"
-	"of an identity can read, and plain ones (.pcapng.zst). What a file is shows in its "
-	"content; of\n"
+	"Works on the files that vxprobe stores: sealed ones (.pcapng.zst.age), which only the holder\n"
+	"of an identity can read, and plain ones (.pcapng.zst). What a file is shows in its content; of\n"
 	"a DIR, the files with these endings and the hidden .part files count.\n"
 	"\n"
-	"ls   one row for each file: name, state, first and last second (UTC), bytes, recipients; "
-	"with\n"
+	"ls   one row for each file: name, state, first and last second (UTC), bytes, recipients; with\n"
 	"     an identity, or for plain files, also packets and sessions. States:\n"
 	"       sealed     complete and encrypted\n"
 	"       plain      complete, not encrypted\n"
@@ -29,16 +29,12 @@ static const char HELP[] =
 	"       open       being written, or left by a crash and not yet found by the next start\n"
 	"     A file that cannot be read is named, and the others are listed; exit code 1.\n"
 	"\n"
-	"cat  the packets of all files as one plain pcapng, ordered by (time, sequence number in "
-	"the\n"
-	"     packet id, order of the files, position). Sessions become interfaces, the same in "
-	"all\n"
-	"     files. Frames outside --from and --to are not even read. Of a truncated or open file "
-	"it\n"
+	"cat  the packets of all files as one plain pcapng, ordered by (time, sequence number in the\n"
+	"     packet id, order of the files, position). Sessions become interfaces, the same in all\n"
+	"     files. Frames outside --from and --to are not even read. Of a truncated or open file it\n"
 	"     gives what is readable and says so.\n"
 	"\n"
-	"  -i IDENTITY      file with AGE-SECRET-KEY-1... lines, as age-keygen writes it; - is "
-	"standard\n"
+	"  -i IDENTITY      file with AGE-SECRET-KEY-1... lines, as age-keygen writes it; - is standard\n"
 	"                   input; may be given again\n"
 	"  -w FILE          where to write; - is standard output (the default; never a terminal)\n"
 	"Selection; a packet must meet all that are given:\n"
@@ -46,10 +42,8 @@ static const char HELP[] =
 	"  --vni N          VXLAN network identifier\n"
 	"  --from T         at T or later\n"
 	"  --to T           before T\n"
-	"  -f 'BPF'         capture filter in libpcap's syntax (pcap-filter(7)), on the inner "
-	"packets\n"
-	"  T is like 2026-11-21T10:00:00Z or 2026-11-21T11:00:00.5+01:00 (RFC 3339), or seconds "
-	"since\n"
+	"  -f 'BPF'         capture filter in libpcap's syntax (pcap-filter(7)), on the inner packets\n"
+	"  T is like 2026-11-21T10:00:00Z or 2026-11-21T11:00:00.5+01:00 (RFC 3339), or seconds since\n"
 	"  1970 like 1795255200.25.\n"
 	"\n"
 	"examples:\n"
@@ -59,6 +53,7 @@ static const char HELP[] =
 	"        --from 2026-11-21T10:00:00Z --to 2026-11-21T10:05:00Z -w five-minutes.pcapng\n"
 	"\n"
 	"Without vxcap: age -d -i key.txt FILE | zstd -dc | tshark -r -\n";
+/* clang-format on */
 
 static void say(const char *format, va_list args)
 {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/io.h"
 #include "path/pack.h"
 
 static const char AGE_MAGIC[] = "age-encryption.org/";
@@ -163,20 +164,8 @@ int vxcap_file_look(struct vxcap_file *file, struct err *err)
 static ssize_t read_plain(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	const struct vxcap_file *file = arg;
-	size_t done = 0;
 
-	while (done < len) {
-		const ssize_t n =
-			pread(file->fd, (char *)buf + done, len - done, (off_t)(offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
+	return io_read_at(file->fd, buf, len, offset);
 }
 
 static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)

@@ -26,9 +26,9 @@
 #define LINKTYPES  65536u
 #define EXIT_USAGE 2
 
+/* clang-format off */
 static const char help[] =
-	"vxmirror plays VPC Traffic Mirroring: it wraps the packets of captures as a mirror "
-	"would,\n"
+	"vxmirror plays VPC Traffic Mirroring: it wraps the packets of captures as a mirror would,\n"
 	"in Ethernet, IPv4, UDP to port 4789 and VXLAN.\n"
 	"\n"
 	"  vxmirror wrap IN... OUT [OPTIONS]        into a pcapng file; times and order stay\n"
@@ -41,36 +41,29 @@ static const char help[] =
 	"  --vni N            VXLAN network identifier (4321)\n"
 	"  --source ADDR      outer source: the mirrored interface's address (10.0.0.1)\n"
 	"  --target ADDR      outer destination: the probe's address (10.255.0.1)\n"
-	"  --sessions N       spread the flows over N mirror sessions (1). Session k = 0, 1 ... "
-	"has VNI\n"
-	"                     plus k; k mod 250 is added to the last byte of the source address, "
-	"which\n"
+	"  --sessions N       spread the flows over N mirror sessions (1). Session k = 0, 1 ... has VNI\n"
+	"                     plus k; k mod 250 is added to the last byte of the source address, which\n"
 	"                     goes on from 254 at 1. Both directions of a flow are in one session\n"
-	"  --packet-length N  mirror only the first N bytes of each packet, counted from its "
-	"Ethernet\n"
+	"  --packet-length N  mirror only the first N bytes of each packet, counted from its Ethernet\n"
 	"                     header, as a session's PacketLength does\n"
-	"  --asymmetric       give the two directions of a flow different outer source ports. "
-	"Without\n"
-	"                     it both have the same: 65408 plus a 7-bit hash of the flow's "
-	"endpoints\n"
+	"  --asymmetric       give the two directions of a flow different outer source ports. Without\n"
+	"                     it both have the same: 65408 plus a 7-bit hash of the flow's endpoints\n"
 	"  --seed N           another hash, so other ports and sessions (0)\n"
 	"\n"
 	"send:\n"
 	"  -i IFACE           Ethernet interface to send on (root, or CAP_NET_RAW)\n"
-	"  --target-mac MAC   outer destination MAC; auto asks the network for that of --target "
-	"(auto)\n"
+	"  --target-mac MAC   outer destination MAC; auto asks the network for that of --target (auto)\n"
 	"  --rate PPS         packets per second; without it as fast as it goes\n"
 	"  --loop N           send everything N times (1)\n"
 	"\n"
-	"A packet that is not Ethernet, or longer than IPv4 can carry (65,499 bytes), is left out, "
-	"and a\n"
-	"line on standard error says how many were. A damaged capture counts up to its damage, "
-	"which is\n"
+	"A packet that is not Ethernet, or longer than IPv4 can carry (65,499 bytes), is left out, and a\n"
+	"line on standard error says how many were. A damaged capture counts up to its damage, which is\n"
 	"said too. Exit code: 0 done (also with such lines), 1 failed, 2 wrong usage.\n"
 	"\n"
 	"  vxmirror wrap call.pcap mirrored.pcapng --packet-length 128\n"
 	"  tcpdump -i eth0 -w - | vxmirror wrap - - | tshark -r -\n"
 	"  vxmirror send call.pcap -i eth1 --target 10.0.9.9 --rate 20000 --loop 100\n";
+/* clang-format on */
 
 struct options {
 	struct mirror mirror;

@@ -1,13 +1,13 @@
 #include "path/seal.h"
 
-#include "path/seal_key.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "path/seal_key.h"
 
 #define SEALED_CHUNK (SEAL_CHUNK + SEAL_TAG)
 #define SHARE_LINE   "-> X25519 "

@@ -1,7 +1,5 @@
 #include "path/seal_key.h"
 
-#include "path/seal.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/core_names.h>
@@ -11,6 +9,8 @@
 #include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "path/seal.h"
 
 /* Bech32 (BIP 173, without its limit of length) of 32 bytes: 52 characters and 6 of checksum. */
 #define BECH32_DATA       52u

@@ -1,13 +1,14 @@
 #include "path/seal.h"
 
-#include "path/seal_key.h"
-#include "path/seal_parse.h"
-
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/io.h"
+#include "path/seal_key.h"
+#include "path/seal_parse.h"
 
 #define SEALED_CHUNK (SEAL_CHUNK + SEAL_TAG)
 #define NO_CHUNK     UINT64_MAX
@@ -25,30 +26,11 @@ struct unseal {
 	uint8_t plain[SEAL_CHUNK];
 };
 
-/* Bytes read from offset; fewer than len at the end of the file; -errno. */
-static ssize_t read_at(int fd, void *buf, size_t len, uint64_t offset)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		const ssize_t n =
-			pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 /* Reads the head of fd into buf and takes it apart; *head points into buf. */
 static int read_head(int fd, uint8_t buf[static SEAL_PARSE_MAX], struct seal_head *head,
 		     struct err *err)
 {
-	const ssize_t len = read_at(fd, buf, SEAL_PARSE_MAX, 0);
+	const ssize_t len = io_read_at(fd, buf, SEAL_PARSE_MAX, 0);
 
 	if (len < 0)
 		return err_set(err, (int)len, "cannot read the age header: %s",
@@ -152,7 +134,7 @@ static int fetch(struct unseal *unseal, uint64_t i)
 {
 	const size_t len = chunk_len(unseal, i) + SEAL_TAG;
 	const ssize_t n =
-		read_at(unseal->fd, unseal->sealed, len, unseal->payload + i * SEALED_CHUNK);
+		io_read_at(unseal->fd, unseal->sealed, len, unseal->payload + i * SEALED_CHUNK);
 
 	if (n < 0)
 		return (int)n;
