@@ -257,13 +257,15 @@ def whole(args):
 
 
 def spread(args):
-    """As many sessions as the metrics say; prints how many sessions and workers had packets."""
+    """As many sessions as the metrics say; prints how many pairs of source and VNI, and how many
+    workers, had packets. (A pair has several sessions, NAME.2 and so on, where the MAC changes.)"""
     packets = read_results(args)
     found = {p.interface for p in packets}
     known = sum(v for m, _, v in samples(args.metrics) if m == "vxprobe_sessions")
     if len(found) != known:
         fail(f"the metrics say {known} sessions, the result has {len(found)}")
-    print(len(found), len(set(map(worker, packets))))
+    pairs = {re.sub(r"(-\d+)\.\d+$", r"\1", name) for name in found}
+    print(len(pairs), len(set(map(worker, packets))))
 
 
 def sessions(args):
