@@ -168,7 +168,7 @@ int steer(struct xdp_md *ctx)
 		c->fate[FATE_NO_SOCKET]++;
 		return XDP_PASS;
 	}
-	chunks = (header.frame_len + sizeof(header) + STEER_CHUNK_DATA - 1) / STEER_CHUNK_DATA;
+	chunks = steer_cost(header.frame_len);
 	if (chunks > packet_chunks) {
 		c->fate[FATE_TOO_LARGE]++;
 		return XDP_PASS;

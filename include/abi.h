@@ -32,15 +32,15 @@ struct steer_header {
 _Static_assert(sizeof(struct steer_header) == 48, "the header's layout is part of the interface");
 
 /* Credits of one (RX queue, worker), in UMEM chunks: XDP redirects only while
- * given - taken - lost + need <= limit. A line of cache each: one side writes, the other reads. */
+ * given - taken - lost + need <= limit. A line of cache each. */
 struct credit_given {
 	__u64 chunks;
 	__u64 packets;
 	__u64 pad[6];
 };
 struct credit_taken {
-	__u64 chunks; /* back in the fill ring */
-	__u64 lost;   /* the kernel dropped after the redirect; at least one chunk per packet */
+	__u64 chunks; /* worker: back in the fill ring */
+	__u64 lost; /* control: dropped by the kernel after the redirect, taken as one chunk each */
 	__u64 pad[6];
 };
 _Static_assert(sizeof(struct credit_given) == 64 && sizeof(struct credit_taken) == 64, "one line");
@@ -64,5 +64,12 @@ struct steer_counters {
  */
 #define STEER_CHUNK      4096u
 #define STEER_CHUNK_DATA (STEER_CHUNK - 256u)
+/* What a frame of so many bytes costs: its chunks, with the header in front, as copy mode cuts it.
+ */
+static inline __attribute__((always_inline, unused)) __u64 steer_cost(__u32 frame_len)
+{
+	return (frame_len + sizeof(struct steer_header) + STEER_CHUNK_DATA - 1) / STEER_CHUNK_DATA;
+}
+
 /* Chunks of one packet: 64 KiB, what an IP length field can say, take 18. */
 #define STEER_PACKET_CHUNKS_MAX 18

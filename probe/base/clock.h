@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+/* A step of the wall clock over this is counted, noted and ends all files; what is less the next
+ * file has right. */
+#define CLOCK_STEP_NS 100000000
+
 uint64_t clock_monotonic_ns(void);
 /* CLOCK_REALTIME - CLOCK_MONOTONIC, to within *error_ns. Constant but for steps of the clock: NTP
  * slews both alike. */

@@ -22,10 +22,6 @@
 #include "path/attach_umem.h"
 #include "steer.skel.h"
 
-/* A program of a probe that was just killed goes a little later than the probe. */
-#define BUSY_NAP_NS 50000000u
-#define BUSY_TRIES  40
-
 struct attach {
 	char interface[IF_NAMESIZE];
 	int ifindex;
@@ -163,8 +159,8 @@ static int refuse_other_program(struct attach *a, struct err *err)
 {
 	uint32_t id = attached_program(a->ifindex);
 
-	for (int i = 0; i < BUSY_TRIES && id; i++) {
-		clock_nap(BUSY_NAP_NS);
+	for (int i = 0; i < ATTACH_BUSY_TRIES && id; i++) {
+		clock_nap(ATTACH_BUSY_NAP_NS);
 		id = attached_program(a->ifindex);
 	}
 	return id ? err_set(err, -EBUSY,

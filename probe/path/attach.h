@@ -53,6 +53,7 @@ struct attach;
 /* Bytes of UMEM that attach_open would pin for an interface of so many RX queues. */
 size_t attach_memory(const struct attach_config *config, uint32_t queues);
 
+/* Waits up to 2 s for a program or a socket of another process to go, then refuses. */
 int attach_open(struct attach **out, const struct attach_config *config, struct err *err);
 /* Detaches our own program only. Takes NULL. */
 void attach_close(struct attach *attach);
@@ -83,7 +84,7 @@ struct attach_queue {
 struct attach_rings {
 	struct attach_facts facts;
 	struct attach_maps maps;
-	struct credit_taken *taken; /* [queues * workers]; workers write */
+	struct credit_taken *taken; /* [queues * workers] */
 	struct attach_queue queue[STEER_QUEUES_MAX];
 };
 

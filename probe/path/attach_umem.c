@@ -15,11 +15,6 @@
 #define XDP_USE_SG (1 << 4)
 #endif
 
-/* The kernel lets go of a queue some time after the process that had it is gone: it is asked again,
- * every 50 ms, for at most 2 s. */
-#define BUSY_NAP_NS 50000000u
-#define BUSY_TRIES  40
-
 static int register_memory(struct attach_umem *u, const struct attach_umem_config *c,
 			   struct err *err)
 {
@@ -62,9 +57,9 @@ static int create_socket(struct attach_umem *u, const struct attach_umem_config 
 					 (c->multi_buffer ? XDP_USE_SG : 0))};
 	int ret = -EBUSY;
 
-	for (int i = 0; i < BUSY_TRIES && ret == -EBUSY; i++) {
+	for (int i = 0; i < ATTACH_BUSY_TRIES && ret == -EBUSY; i++) {
 		if (i)
-			clock_nap(BUSY_NAP_NS);
+			clock_nap(ATTACH_BUSY_NAP_NS);
 		ret = xsk_socket__create_shared(&u->socket[worker], c->interface, queue, u->umem,
 						&u->rx[worker], NULL, &u->fill, &u->completion,
 						&config);

@@ -15,6 +15,11 @@
 #include <stdint.h>
 #include <xdp/xsk.h>
 
+/* The kernel lets go of a queue and of a program some time after the process that had them is gone:
+ * it is asked again, every 50 ms, for at most 2 s. */
+#define ATTACH_BUSY_NAP_NS 50000000u
+#define ATTACH_BUSY_TRIES  40
+
 struct attach_umem_config {
 	const char *interface;
 	uint32_t workers;

@@ -51,8 +51,9 @@ struct capture;
 struct capture_ops {
 	/* Lends up to BATCH_MAX frames, waiting at most wait_ms for the first. Returns 0 with n = 0
 	 * when there was none, -ENODATA at the end, another -errno when the source is broken. It
-	 * sets clock_ns in every case. */
+	 * sets clock_ns in every case. A file or pipe is waited for as long as it takes. */
 	int (*recv)(struct capture *capture, struct batch *batch, int wait_ms);
+	/* Of each batch that recv returned 0 for, also an empty one. */
 	void (*release)(struct capture *capture, const struct batch *batch);
 	void (*close)(struct capture *capture);
 };

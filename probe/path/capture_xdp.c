@@ -147,7 +147,7 @@ void xdp_queues_close(struct xdp_queues *queues)
 void xdp_queues_stop(struct xdp_queues *queues)
 {
 	atomic_store_explicit(&queues->stopping, true,
-			      memory_order_release); /* pairs with is_over */
+			      memory_order_release); /* pairs with xdp_recv */
 }
 
 /* ---- lending ---- */
@@ -267,6 +267,23 @@ static void lend_in_order(struct capture_xdp *c, struct batch *batch, uint64_t n
 
 /* ---- giving back ---- */
 
+/* What XDP charged for the packets of [tail, done); zero-copy may have cut them otherwise. */
+static uint64_t cost_of_done(const struct capture_xdp *c, unsigned queue)
+{
+	const struct xdp_ring *ring = &c->ring[queue];
+	bool is_first = true;
+	uint64_t cost = 0;
+
+	for (uint32_t i = ring->tail; i != ring->done; i++) {
+		const struct xdp_desc *d = desc(ring, i);
+		const struct steer_header *h =
+			(const void *)(c->queues->queue[queue].umem + d->addr);
+		cost += is_first ? steer_cost(h->frame_len) : 0;
+		is_first = !is_continued(d);
+	}
+	return cost;
+}
+
 /* Chunks of [tail, done) into the fill ring, unless another worker is at it. */
 static void refill(struct capture_xdp *c, unsigned queue)
 {
@@ -276,7 +293,8 @@ static void refill(struct capture_xdp *c, unsigned queue)
 	uint32_t index;
 
 	if (!n || atomic_flag_test_and_set_explicit(&q->fill_is_taken, memory_order_acquire))
-		return; /* acquire pairs with the clear below */
+		return;                               /* acquire pairs with the clear below */
+	const uint64_t cost = cost_of_done(c, queue); /* before the kernel writes there again */
 	const uint32_t room = xsk_ring_prod__reserve(&q->fill, n, &index);
 	assert(room == n); /* the fill ring has a place for every chunk of the queue */
 	for (uint32_t i = 0; i < n; i++)
@@ -287,7 +305,7 @@ static void refill(struct capture_xdp *c, unsigned queue)
 	xsk_ring_cons__release(&ring->rx, n);
 	ring->tail = ring->done;
 	/* Only now may XDP give as many again. Single writer; XDP reads it at any time. */
-	__atomic_store_n(&ring->taken->chunks, ring->taken->chunks + n, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->taken->chunks, ring->taken->chunks + cost, __ATOMIC_RELEASE);
 }
 
 static void refill_all(struct capture_xdp *c)
@@ -416,7 +434,7 @@ static uint32_t load(const uint32_t *p)
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE); /* pairs with the ring's other side */
 }
 
-void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out)
+void xdp_queue_settle(struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out)
 {
 	const struct xdp_queue *q = &queues->queue[queue];
 	uint32_t received = 0;

@@ -33,4 +33,4 @@ struct xdp_queue_stats {
 					       yet back; elsewhere */
 };
 /* Also gives back to XDP the credit for what the kernel dropped. */
-void xdp_queue_stats(const struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out);
+void xdp_queue_settle(struct xdp_queues *queues, unsigned queue, struct xdp_queue_stats *out);

@@ -32,7 +32,6 @@ void gather_packet(struct chunk *chunk, const struct batch *batch, const struct 
 	assert(gather_has_room(chunk, packet));
 	copy_inner(out + BLOCK_PACKET_HEAD, batch, packet);
 	chunk->len += (uint32_t)block_packet_frame(out, &block);
-	chunk->packets++;
 }
 
 uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t to)

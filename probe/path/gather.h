@@ -24,8 +24,6 @@ static inline uint64_t packet_id(uint32_t worker, uint64_t sequence)
 struct chunk {
 	uint8_t *data;
 	uint32_t cap, len;
-	uint32_t packets;
-	uint32_t origin; /* number of the worker whose chunk it is */
 };
 
 static inline bool gather_has_room(const struct chunk *chunk, const struct packet *packet)

@@ -113,8 +113,7 @@ int handoff_open(struct handoff **out, const struct handoff_config *config, stru
 	ring_init(&h->empty, h->slots + n_slots, n_slots);
 	for (uint32_t i = 0; i < config->chunks; i++) {
 		h->chunks[i] = (struct chunk){.data = h->memory + (size_t)i * config->chunk_len,
-					      .cap = config->chunk_len,
-					      .origin = config->worker};
+					      .cap = config->chunk_len};
 		(void)ring_push(&h->empty, &h->chunks[i]);
 	}
 	*out = h;
@@ -154,7 +153,7 @@ struct chunk *handoff_take_empty(struct handoff *h)
 	struct chunk *chunk = ring_pop(&h->empty);
 
 	if (chunk) {
-		chunk->len = chunk->packets = 0;
+		chunk->len = 0;
 		add(&h->with_worker, 1);
 	}
 	return chunk;

@@ -42,7 +42,6 @@ void bell_ring(struct bell *bell);
 struct handoff;
 
 struct handoff_config {
-	uint32_t worker;
 	uint32_t chunks;     /* 2 to HANDOFF_CHUNKS_MAX */
 	uint32_t chunk_len;  /* bytes; at least one block of the largest packet */
 	struct bell *writer; /* rung by the worker; shared by the writer's handoffs */
@@ -60,7 +59,8 @@ void handoff_give(struct handoff *handoff, struct chunk **chunk);
 bool handoff_is_hungry(const struct handoff *handoff);
 /* After handoff_give, or when no chunk is held back. UINT64_MAX: nothing more will come. */
 void handoff_set_watermark(struct handoff *handoff, uint64_t time_ns);
-/* Where a lossless worker waits for an empty chunk; the writer rings it. */
+/* Where a worker waits: for an empty chunk, if it is lossless, and for enroll's answer. The writer
+ * rings it, and the control thread. */
 struct bell *handoff_worker_bell(struct handoff *handoff);
 
 /* Writer. Ask for the watermark first, then for a chunk: none then means that nothing earlier than

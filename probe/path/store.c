@@ -81,11 +81,16 @@ static bool parse_sequence(const struct store *store, const char *file, uint32_t
 	return true;
 }
 
+/* .NAME_000007_20261121T230254Z.part, whatever the NAME. */
 static bool is_part(const char *file)
 {
-	const size_t len = strlen(file);
+	unsigned sequence, day, second;
+	int end = 0;
 
-	return file[0] == '.' && len > strlen("." PART) && !strcmp(file + len - strlen(PART), PART);
+	return file[0] == '.' &&
+	       sscanf(file + 1, "%*[A-Za-z0-9.:-]_%u_%8uT%6uZ" PART "%n", &sequence, &day, &second,
+		      &end) == 3 &&
+	       end && !file[1 + end];
 }
 
 /* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
@@ -94,6 +99,8 @@ static int recover_part(const struct store *store, const char *part, struct err 
 	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	int ret;
 
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* sealed meanwhile, by its writer */
 	if (fd < 0)
 		return err_set(err, -errno, "cannot open %s, which an earlier run left: %s", part,
 			       strerror(errno));
@@ -109,10 +116,22 @@ static int recover_part(const struct store *store, const char *part, struct err 
 	return ret;
 }
 
-static int read_folder(struct store *store, DIR *dir, struct err *err)
+/* Of a session that may never come again. Another probe's own are locked; where locks do not work,
+ * nothing tells. */
+static void recover_foreign_part(const struct store *store, const char *part)
+{
+	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		(void)rename_part(store, part, "trunc");
+	close(fd);
+}
+
+static int read_folder(struct store *store, DIR *dir, bool all_names, struct err *err)
 {
 	const struct dirent *entry;
-	struct err ignored;
 
 	while (errno = 0, (entry = readdir(dir))) {
 		const char *file = entry->d_name;
@@ -120,9 +139,8 @@ static int read_folder(struct store *store, DIR *dir, struct err *err)
 		uint32_t sequence;
 
 		if (!parse_sequence(store, part ? file + 1 : file, &sequence)) {
-			/* Of a session that may never come again; or another probe writes it. */
-			if (part)
-				(void)recover_part(store, file, &ignored);
+			if (part && all_names)
+				recover_foreign_part(store, file);
 			continue;
 		}
 		if (sequence >= store->next_sequence)
@@ -134,7 +152,7 @@ static int read_folder(struct store *store, DIR *dir, struct err *err)
 	return errno ? err_set(err, -errno, "cannot list the folder: %s", strerror(errno)) : 0;
 }
 
-static int scan_folder(struct store *store, struct err *err)
+static int scan_folder(struct store *store, bool all_names, struct err *err)
 {
 	const int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -145,7 +163,7 @@ static int scan_folder(struct store *store, struct err *err)
 			close(fd);
 		return err_set(err, ret, "cannot list the folder: %s", strerror(-ret));
 	}
-	const int ret = read_folder(store, dir, err);
+	const int ret = read_folder(store, dir, all_names, err);
 	closedir(dir);
 	return ret;
 }
@@ -204,7 +222,7 @@ int store_open(struct store **out, const struct store_config *config, struct err
 	ret = open_folder(config->dir, &store->dir_fd, err);
 	if (ret)
 		goto fail;
-	ret = scan_folder(store, &cause);
+	ret = scan_folder(store, config->recover_all_names, &cause);
 	if (ret) {
 		err_set(err, ret, "%s: %s", config->dir, cause.text);
 		goto fail;
@@ -241,8 +259,14 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (store->fd < 0)
 		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
-	(void)flock(store->fd, LOCK_EX | LOCK_NB); /* new: nobody else has it, if locks work here */
 	store->next_sequence++;
+	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+		/* A probe that starts took it for a leftover; the next one has another number. */
+		close(store->fd);
+		store->fd = -1;
+		return err_set(err, -EBUSY, "another probe starts in the folder of %s",
+			       store->part);
+	}
 	store->written = 0;
 	return 0;
 }

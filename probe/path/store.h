@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,11 +21,12 @@ struct store_config {
 	const char *dir;    /* must exist and be writable */
 	const char *name;   /* [A-Za-z0-9.:-]+, no '_', no '.' in front, at most 64 characters */
 	const char *suffix; /* ".pcapng.zst.age" or ".pcapng.zst" */
+	bool recover_all_names; /* once at start: also what runs under other NAMEs left */
 };
 
 struct store;
 
-/* Finds the next sequence number; renames what earlier runs left unfinished in the folder. -EBUSY:
+/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished. -EBUSY:
  * another process is writing a file of this NAME. config's strings are copied. */
 int store_open(struct store **out, const struct store_config *config, struct err *err);
 /* Abandons an unfinished file. Takes NULL. */

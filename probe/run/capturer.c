@@ -59,7 +59,7 @@ static void read_queues(struct capturer *c)
 	for (unsigned q = 0; q < c->rings.facts.queues; q++) {
 		struct stats_queue *out = stats_queue(c->stats, q);
 		struct xdp_queue_stats s;
-		xdp_queue_stats(c->queues, q, &s);
+		xdp_queue_settle(c->queues, q, &s);
 		stats_set(&out->ring_full, s.ring_full);
 		stats_set(&out->rx_dropped, s.rx_dropped);
 		stats_set(&out->in_fill, s.in_fill);
@@ -116,8 +116,13 @@ int capturer_main(const struct config *config, const struct engine_config *engin
 	static struct capturer c;
 	struct err err = {""};
 
-	if (take_over(&c, handover, &err))
+	const int ret = take_over(&c, handover, &err);
+	if (ret == -ECONNRESET)
 		return 1; /* the starter gave up and says why */
+	if (ret) {
+		log_line("%s", err.text);
+		return 1;
+	}
 	if (start(&c, config, engine, handover, &err)) {
 		log_line("%s", err.text);
 		return 1;

@@ -18,14 +18,14 @@
 #include "run/worker.h"
 #include "run/writer.h"
 
-/* The writer closes its files over a larger step; it is counted and noted here. */
-#define STEP_NS 100000000
+/* Frames that no worker reads while engine_stop looks where they are. */
+#define STOP_AHEAD 65536
 
 struct engine {
 	struct engine_config config;
 	struct stats *stats;
-	struct bell bell; /* rung by workers that ask and by threads that end */
-	_Atomic bool stopping;
+	struct bell bell;         /* rung by workers that ask and by threads that end */
+	_Atomic uint64_t stop_at; /* frames lent after which every worker ends */
 	_Atomic int64_t offset_ns;
 	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */
 	struct enroll *enroll[STEER_WORKERS_MAX];
@@ -62,16 +62,15 @@ static void publish_session(void *arg, uint32_t id, const struct session *sessio
 	(void)pthread_mutex_unlock(&e->publishing);
 }
 
-static struct handoff_config handoff_config(const struct engine_config *c, uint32_t worker,
-					    struct bell *writer)
+static struct handoff_config handoff_config(const struct engine_config *c, struct bell *writer)
 {
 	return (struct handoff_config){
-		.worker = worker, .chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
+		.chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
 }
 
 size_t engine_memory(const struct engine_config *c)
 {
-	const struct handoff_config handoff = handoff_config(c, 0, NULL);
+	const struct handoff_config handoff = handoff_config(c, NULL);
 	struct stats stats = {.sessions_max = c->sessions_max};
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
@@ -84,8 +83,7 @@ size_t engine_memory(const struct engine_config *c)
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
-	const struct handoff_config handoff =
-		handoff_config(&e->config, number, writer_bell(e->writer));
+	const struct handoff_config handoff = handoff_config(&e->config, writer_bell(e->writer));
 	struct worker_config *w = &e->workers[number].config;
 
 	*w = (struct worker_config){.number = number,
@@ -94,7 +92,7 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .enroll_as = e->stats->is_live ? number : 0,
 				    .stats = e->stats,
 				    .decap = &e->config.decap,
-				    .stopping = &e->stopping,
+				    .stop_at = &e->stop_at,
 				    .control = &e->bell};
 	const int ret = handoff_open(&e->handoffs[number], &handoff, err);
 	if (ret)
@@ -132,6 +130,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->config = *config;
 	e->stats = stats;
 	(void)pthread_mutex_init(&e->publishing, NULL);
+	atomic_init(&e->stop_at, UINT64_MAX);
 	const struct writer_config writer = {.workers = config->workers,
 					     .stats = stats,
 					     .output = config->output,
@@ -220,7 +219,7 @@ static void follow_clock(struct engine *e)
 
 	stats_set(&e->stats->clock_error_ns, error_ns);
 
-	if (llabs(now - before) > STEP_NS) {
+	if (llabs(now - before) > CLOCK_STEP_NS) {
 		log_line("the clock was set by %+.3f s: files are closed",
 			 (double)(now - before) / 1e9);
 		__atomic_store_n(&e->stats->clock_steps, e->stats->clock_steps + 1,
@@ -264,7 +263,15 @@ void engine_turn(struct engine *e, int fd, int timeout_ms)
 
 void engine_stop(struct engine *e)
 {
-	atomic_store_explicit(&e->stopping, true, memory_order_relaxed); /* pairs with worker_run */
+	uint64_t lent = 0;
+
+	for (uint32_t i = 0; i < e->config.workers; i++) {
+		const uint64_t n = stats_get(&stats_worker(e->stats, i)->lent);
+		lent = n > lent ? n : lent;
+	}
+	/* Each worker has its share of the same frames: they must end at the same one. */
+	lent += e->config.workers > 1 ? STOP_AHEAD : 0;
+	atomic_store_explicit(&e->stop_at, lent, memory_order_relaxed); /* pairs with worker_run */
 }
 
 bool engine_is_done(const struct engine *e)

@@ -40,12 +40,14 @@ void engine_close(struct engine *engine);
 
 /* Gives worker its source. */
 void engine_set_source(struct engine *engine, unsigned worker, struct capture *source);
+/* After a failure some threads may run: the process has to end without engine_close. */
 int engine_start(struct engine *engine, struct err *err);
 
 /* One turn of control: waits until a worker asks, a thread ends, fd (-1: none) is readable or
  * timeout_ms are over; answers; brings the control thread's statistics up to date. */
 void engine_turn(struct engine *engine, int fd, int timeout_ms);
-/* Ends the workers after their current batch, as if their sources had ended. */
+/* Ends the workers soon, all at the same frame, as if their files ended there. Not for live ones.
+ */
 void engine_stop(struct engine *engine);
 bool engine_is_done(const struct engine *engine);
 /* Joins the threads. Returns the first worker's error, if one ended with one. */

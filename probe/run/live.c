@@ -264,22 +264,25 @@ static int wait_for_end(struct live *l, struct err *err)
 /* A signal that follows the first within a second is its echo, from a terminal or a supervisor. */
 #define ECHO_NS 1000000000u
 
-/* While the capture process seals its files, another SIGINT or SIGTERM ends it at once. */
+/* While the capture process seals its files, a second SIGINT or SIGTERM ends it at once. */
 static void wait_for_capture(struct live *l)
 {
-	const uint64_t since_ns = clock_monotonic_ns();
 	struct signalfd_siginfo info;
 	struct pollfd p[] = {{.fd = l->capture.socket, .events = POLLIN},
 			     {.fd = l->signals, .events = POLLIN}};
+	uint64_t first_ns = 0;
 
-	(void)!read(l->signals, &info, sizeof(info));
 	(void)shutdown(l->capture.socket, SHUT_WR);
 	while (poll(p, 2, -1) < 0 || !p[0].revents) {
 		if (read(l->signals, &info, sizeof(info)) != sizeof(info) ||
-		    info.ssi_signo == SIGHUP || clock_monotonic_ns() - since_ns < ECHO_NS)
+		    info.ssi_signo == SIGHUP)
 			continue;
-		log_line("ended at once: the open files are not sealed");
-		(void)kill(l->capture.pid, SIGKILL);
+		const uint64_t now_ns = clock_monotonic_ns();
+		if (first_ns && now_ns - first_ns > ECHO_NS) {
+			log_line("ended at once: the open files are not sealed");
+			(void)kill(l->capture.pid, SIGKILL);
+		}
+		first_ns = first_ns ? first_ns : now_ns;
 	}
 }
 

@@ -43,7 +43,7 @@ static void say_skipped(const struct capture *source)
 }
 
 /* SIGINT and SIGTERM end the reading, not the files: what was read is stored. A second one ends the
- * process; so does any while a pipe gives nothing, since a thread waits in read(2) then. */
+ * process; while a pipe gives nothing it takes that, since a thread waits in read(2). */
 static int open_signals(struct err *err)
 {
 	sigset_t set;
@@ -70,7 +70,8 @@ static void take_signal(struct engine *engine, int signals, unsigned *n)
 	engine_stop(engine);
 }
 
-static int verdict(struct stats *stats, const struct capture *first, int damaged, struct err *err)
+static int verdict(struct stats *stats, const struct capture *first, int damaged, bool was_ended,
+		   struct err *err)
 {
 	const uint64_t lost =
 		stats_get(&stats->fate[FATE_DISK_FULL]) + stats_get(&stats->fate[FATE_IO_ERROR]);
@@ -78,6 +79,8 @@ static int verdict(struct stats *stats, const struct capture *first, int damaged
 
 	if (lost)
 		return err_set(err, -EIO, "%" PRIu64 " packets could not be stored", lost);
+	if (was_ended)
+		return err_set(err, -EINTR, "ended by a signal before the end of the input");
 	if (damaged)
 		return err_set(err, damaged, "%s%s", capture_pcap_error(first),
 			       any ? "; what came before it is stored" : "");
@@ -105,10 +108,9 @@ static int run_engine(struct engine *engine, const struct config *c, struct stat
 		take_signal(engine, signals, &n_signals);
 	}
 	const int damaged = engine_join(engine);
-	stats->skipped = capture_pcap_skipped(first);
 	say_skipped(first);
 	ret = plan_report(c, &source, err);
-	return ret ? ret : verdict(stats, first, damaged, err);
+	return ret ? ret : verdict(stats, first, damaged, n_signals, err);
 }
 
 int offline_run(const struct config *c, struct err *err)

@@ -13,9 +13,6 @@
 #include "path/store.h"
 #include "version.h"
 
-/* After a file could not be opened or written, packets end for so long before the next try. */
-#define RETRY_NS 1000000000u
-
 #define NOT_DECLARED UINT32_MAX
 
 struct output_tools {
@@ -130,7 +127,7 @@ static void forget_file(struct output *o)
 static void fail_file(struct output *o, int error, const char *doing)
 {
 	o->failure = fate_of(error);
-	o->retry_ns = o->latest_ns + RETRY_NS;
+	o->retry_ns = o->latest_ns + OUTPUT_RETRY_NS;
 	if (!o->is_failing)
 		log_line("cannot %s a file in %s: %s; packets end as %s until it works again",
 			 doing, o->tools->config.dir, strerror(-error),
@@ -355,7 +352,6 @@ void output_end_file(struct output *o)
 	}
 	ret = store_commit(o->store, o->latest_ns + (uint64_t)o->offset_ns, &err);
 	if (ret) {
-		log_line("%s", err.text);
 		fail_file(o, ret, "seal");
 		return;
 	}
@@ -416,13 +412,14 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 /* ---- life ---- */
 
 int output_open(struct output **out, struct output_tools *tools, const char *name,
-		uint32_t sessions, struct err *err)
+		uint32_t sessions, bool is_first, struct err *err)
 {
 	const struct output_config *c = &tools->config;
 	const struct store_config store = {.dir = c->dir,
 					   .name = name,
 					   .suffix = c->n_recipients ? ".pcapng.zst.age"
-								     : ".pcapng.zst"};
+								     : ".pcapng.zst",
+					   .recover_all_names = is_first};
 	struct output *o = calloc(1, sizeof(*o) + sessions * sizeof(o->session[0]));
 
 	if (!o)

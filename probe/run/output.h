@@ -34,11 +34,15 @@ void output_tools_close(struct output_tools *tools);
 size_t output_tools_memory(const struct output_config *config);
 size_t output_memory(const struct output_config *config, uint32_t sessions);
 
+/* After a failure packets end for so long, of packet time, before the next try. */
+#define OUTPUT_RETRY_NS 1000000000u
+
 struct output;
 
-/* name: of its files. sessions: ids below this may come; 1: always the same single one. */
+/* name: of its files. sessions: ids below this may come; 1: always the same single one. tools lasts
+ * longer. is_first: the writer's first one also recovers what earlier runs left under any name. */
 int output_open(struct output **out, struct output_tools *tools, const char *name,
-		uint32_t sessions, struct err *err);
+		uint32_t sessions, bool is_first, struct err *err);
 /* Seals an open file. Takes NULL. */
 void output_close(struct output *output);
 

@@ -4,9 +4,9 @@
  *   | stats | session[sessions_max] | worker[workers] | traffic[workers][sessions_max] |
  * queue[queues] |
  *
- * Each field has one writer thread, named below, and any number of readers in any process, which
- * may see neighbouring fields at different moments. The memory is a memfd of the starter's, so that
- * the numbers outlive a capture process that is killed.
+ * Each field has one writer thread at a time, named below, and any number of readers in any
+ * process, which may see neighbouring fields at different moments. The memory is a memfd of the
+ * starter's, so that the numbers outlive a capture process that is killed.
  */
 #pragma once
 
@@ -51,10 +51,9 @@ struct stats {
 	uint32_t version, workers, queues, sessions_max, chunks; /* const after open */
 	uint32_t is_live;
 	uint64_t memory_bound;   /* bytes, as printed at start */
-	uint32_t n_sessions;     /* control */
+	uint32_t n_sessions;     /* control; of files, the workers under the engine's mutex */
 	uint64_t clock_error_ns; /* control: of wall clock made from the source's, live */
 	uint32_t clock_steps;    /* control */
-	uint64_t skipped;        /* control: frames of a file that are not Ethernet */
 	struct stats_chunks place[STEER_WORKERS_MAX];
 
 	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */

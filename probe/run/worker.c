@@ -161,7 +161,7 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
-	while (!atomic_load_explicit(w->config.stopping, memory_order_relaxed) &&
+	while (w->stats->lent < atomic_load_explicit(w->config.stop_at, memory_order_relaxed) &&
 	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);
 		take_batch(w, &batch);

@@ -19,8 +19,8 @@ struct worker_config {
 	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
 	struct stats *stats;
 	const struct decap_config *decap;
-	const _Atomic bool *stopping; /* ends it after its batch */
-	struct bell *control;         /* rung when the worker ends */
+	const _Atomic uint64_t *stop_at; /* ends it when its source has lent so many */
+	struct bell *control;            /* rung when the worker ends */
 };
 
 struct worker {

@@ -3,16 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /* How often files are looked at on an idle link. */
 #define IDLE_MS 100
-/* A smaller step of the wall clock is not worth a new file; the next file has it right. */
-#define STEP_NS 100000000
-
-/* After an output could not be opened, packets end for so long before the next try. */
-#define RETRY_NS 1000000000u
-
 /* One worker's packets, as far as the writer has them. */
 struct input {
 	struct handoff *handoff;
@@ -64,8 +59,9 @@ int writer_open(struct writer **out, const struct writer_config *config, struct 
 	int ret = w->outputs ? bell_init(&w->bell, err) : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = output_tools_open(&w->tools, &config->output, config->stats, err)))
 		goto fail;
-	/* Now, so that a folder that cannot be written to is a refusal to start. */
-	ret = output_open(&w->outputs[0], w->tools, "vxprobe", sessions_of(config), err);
+	/* Now, also if it is closed again, so that a folder that cannot be written to is a refusal
+	 * to start. */
+	ret = output_open(&w->outputs[0], w->tools, "vxprobe", sessions_of(config), true, err);
 	if (ret)
 		goto fail;
 	if (config->split) {
@@ -176,8 +172,8 @@ static struct output *output_of(struct writer *w, uint32_t session, uint64_t tim
 	if (w->outputs[session] || time_ns < w->retry_ns)
 		return w->outputs[session];
 	stats_session_name(&stats_sessions(w->config.stats)[session], name);
-	if (output_open(&w->outputs[session], w->tools, name, 1, &err)) {
-		w->retry_ns = time_ns + RETRY_NS;
+	if (output_open(&w->outputs[session], w->tools, name, 1, false, &err)) {
+		w->retry_ns = time_ns + OUTPUT_RETRY_NS;
 		log_line("%s", err.text);
 	}
 	return w->outputs[session];
@@ -222,7 +218,7 @@ static void tend_files(struct writer *w, uint64_t now_ns)
 {
 	const int64_t offset_ns = atomic_load_explicit(w->config.offset_ns, memory_order_relaxed);
 
-	if (llabs(offset_ns - w->offset_ns) > STEP_NS)
+	if (llabs(offset_ns - w->offset_ns) > CLOCK_STEP_NS)
 		end_all_files(w);
 	w->offset_ns = offset_ns;
 	if (now_ns == UINT64_MAX)

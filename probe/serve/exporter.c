@@ -105,11 +105,18 @@ static int take_over(int handover, struct attach_facts *facts, struct attach_map
 	int fd;
 	int ret = attach_receive_counters(facts, maps, handover, err);
 
-	if (ret || (ret = fdpass_receive(handover, &byte, 1, &fd, 1)))
+	if (ret)
 		return ret;
+	ret = fdpass_receive(handover, &byte, 1, &fd, 1);
+	if (ret)
+		return err_set(err, ret, "no statistics from the starter: %s", strerror(-ret));
 	ret = stats_map(stats, fd, false, err);
 	(void)close(fd);
-	return ret ? ret : fdpass_receive(handover, &byte, 1, listener, 1);
+	if (ret)
+		return ret;
+	ret = fdpass_receive(handover, &byte, 1, listener, 1);
+	return ret ? err_set(err, ret, "no listening socket from the starter: %s", strerror(-ret))
+		   : 0;
 }
 
 int exporter_main(int handover)
@@ -121,8 +128,13 @@ int exporter_main(int handover)
 	struct err err = {""};
 	int listener;
 
-	if (take_over(handover, &facts, &maps, &source.stats, &listener, &err))
+	const int ret = take_over(handover, &facts, &maps, &source.stats, &listener, &err);
+	if (ret == -ECONNRESET)
 		return 1; /* the starter gave up and says why */
+	if (ret) {
+		log_line("%s", err.text);
+		return 1;
+	}
 	struct MHD_Daemon *daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, answer, &source,
 		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,

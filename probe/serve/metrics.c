@@ -60,7 +60,7 @@ static uint64_t sum(const struct ledger_source *s, uint32_t session, size_t offs
 static void per_session(FILE *f, const struct ledger_source *s, const char *name, const char *help,
 			size_t offset)
 {
-	/* Acquire: sessions below the count are written; pairs with give_id. */
+	/* Acquire: sessions below the count are written; pairs with publish_session. */
 	const uint32_t n = __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE);
 
 	family(f, name, "counter", help);

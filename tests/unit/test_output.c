@@ -74,7 +74,8 @@ static void open_output(unsigned n_recipients)
 
 	config.n_recipients = n_recipients;
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0, "%s", err.text);
-	cr_assert_eq(output_open(&output, tools, "probe", SESSIONS, &err), 0, "%s", err.text);
+	cr_assert_eq(output_open(&output, tools, "probe", SESSIONS, false, &err), 0, "%s",
+		     err.text);
 }
 
 static uint8_t byte_of(uint64_t id, unsigned i)
@@ -192,7 +193,7 @@ Test(output, output_of_one_session_takes_any_id)
 	struct err err;
 
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
-	cr_assert_eq(output_open(&output, tools, "10.0.0.2-42.3", 1, &err), 0);
+	cr_assert_eq(output_open(&output, tools, "10.0.0.2-42.3", 1, false, &err), 0);
 	for (unsigned i = 0; i < 10; i++)
 		put_at(START_NS, 2, OFFSET_NS);
 	output_end_file(output);
@@ -392,7 +393,7 @@ static int try_open(const char *folder)
 
 	config.dir = folder;
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
-	const int ret = output_open(&output, tools, "probe", SESSIONS, &err);
+	const int ret = output_open(&output, tools, "probe", SESSIONS, false, &err);
 	if (ret)
 		cr_assert(strstr(err.text, folder), "'%s' names no %s", err.text, folder);
 	return ret;

@@ -35,14 +35,25 @@ static void remove_dir(void)
 
 TestSuite(store, .init = make_dir, .fini = remove_dir);
 
-static struct store *open_store(const char *name)
+static struct store *open_any_store(const char *name, bool is_first)
 {
-	const struct store_config config = {.dir = dir, .name = name, .suffix = SUFFIX};
+	const struct store_config config = {
+		.dir = dir, .name = name, .suffix = SUFFIX, .recover_all_names = is_first};
 	struct store *store;
 	struct err err;
 
 	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
 	return store;
+}
+
+static struct store *open_store(const char *name)
+{
+	return open_any_store(name, false);
+}
+
+static struct store *open_first_store(const char *name)
+{
+	return open_any_store(name, true);
 }
 
 static int try_open(const char *name, const char *folder)
@@ -174,8 +185,17 @@ Test(store, parts_of_another_name_are_recovered_too)
 {
 	touch(".other_000001_20261121T230254Z.part");
 	store_close(open_store("probe"));
+	cr_assert(exists(".other_000001_20261121T230254Z.part"), "not asked for");
+	store_close(open_first_store("probe"));
 	cr_assert_not(exists(".other_000001_20261121T230254Z.part"));
 	cr_assert(exists("other_000001_20261121T230254Z_trunc" SUFFIX));
+}
+
+Test(store, parts_that_no_store_has_named_are_left_alone)
+{
+	touch(".download.part");
+	store_close(open_first_store("probe"));
+	cr_assert(exists(".download.part"));
 }
 
 Test(store, parts_that_another_probe_writes_under_another_name_are_left_alone)
@@ -183,7 +203,7 @@ Test(store, parts_that_another_probe_writes_under_another_name_are_left_alone)
 	struct store *other = open_store("other");
 
 	begin(other);
-	store_close(open_store("probe"));
+	store_close(open_first_store("probe"));
 	cr_assert(exists(".other_000001_20261121T230254Z.part"));
 	store_close(other);
 }
