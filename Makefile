@@ -20,9 +20,9 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -I$(B)/gen \
 	-isystem $(B) -MMD -MP -pthread
-LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lmicrohttpd -lm
+LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lz -lcap-ng -lmnl -lsystemd -lm
 
-PROBE := $(filter-out probe/main.c,$(wildcard probe/*.c probe/*/*.c))
+PROBE := $(wildcard probe/*/*.c)
 UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
 RING := $(wildcard tests/ring/*.c)
 PROGRAMS := $(B)/vxprobe $(B)/vxcap $(B)/vxmirror
@@ -36,7 +36,7 @@ $(B)/vxprobe: $(call obj,probe/main.c) $(B)/libprobe.a
 $(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
 $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
-$(B)/unit: LDLIBS += -lcriterion -lz
+$(B)/unit: LDLIBS += -lcriterion
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/support/packet.c) \
 	$(B)/libprobe.a

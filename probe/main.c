@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "run/live.h"
 #include "run/offline.h"
 #include "version.h"

@@ -27,6 +27,17 @@
 #define ENROLL_REFUSED (UINT32_MAX - 1) /* beyond the cap */
 #define ENROLL_RUN     4
 
+/* What is done with a session's packets. */
+enum session_policy {
+	SESSION_FULL,    /* measured, kept whole */
+	SESSION_HEADERS, /* measured, kept up to the end of the transport header */
+	SESSION_COUNT,   /* measured, not kept */
+	SESSION_DROP,    /* neither */
+};
+
+/* Seen from the mirrored ENI. */
+enum session_direction { SESSION_INGRESS, SESSION_EGRESS, SESSION_UNDIRECTED };
+
 struct session {
 	struct address source;
 	uint32_t vni;

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 #include "run/engine.h"
 
 /* Takes rings and statistics from the socket, says there that it is ready, captures until the

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 
 /* Until a signal ends it. 0 or -errno; an empty sentence: a child has said it already. */
 int live_run(const struct config *config, struct err *err);

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 
 /* 0 or -errno with a sentence. What could be read before an error is stored all the same. */
 int offline_run(const struct config *config, struct err *err);

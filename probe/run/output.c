@@ -240,7 +240,7 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	uint64_t n = 0;
 
 	for (uint32_t w = 0; w < s->workers; w++)
-		n += stats_get(&stats_traffic(s, w, session)->dropped);
+		n += stats_get(&stats_kpi(s, w, session)->value[KPI_DROPPED_PACKETS]);
 	return n;
 }
 

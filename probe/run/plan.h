@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 #include "run/engine.h"
 #include "run/ledger.h"
 

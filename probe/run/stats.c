@@ -11,7 +11,7 @@
 
 /* Offsets of the arrays behind struct stats; each begins a cache line. */
 struct layout {
-	size_t session, worker, traffic, queue, end;
+	size_t session, worker, kpi, queue, end;
 };
 
 static size_t lines(size_t len)
@@ -24,8 +24,8 @@ static struct layout layout_of(uint32_t workers, uint32_t queues, uint32_t sessi
 	struct layout l = {.session = lines(sizeof(struct stats))};
 
 	l.worker = l.session + lines(sessions_max * sizeof(struct session));
-	l.traffic = l.worker + workers * sizeof(struct stats_worker);
-	l.queue = l.traffic + lines((size_t)workers * sessions_max * sizeof(struct stats_traffic));
+	l.kpi = l.worker + workers * sizeof(struct stats_worker);
+	l.queue = l.kpi + lines((size_t)workers * sessions_max * sizeof(struct kpi_session));
 	l.end = l.queue + queues * sizeof(struct stats_queue);
 	return l;
 }
@@ -99,9 +99,9 @@ struct stats_worker *stats_worker(struct stats *s, unsigned worker)
 	return (struct stats_worker *)at(s, layout(s).worker) + worker;
 }
 
-struct stats_traffic *stats_traffic(struct stats *s, unsigned worker, uint32_t session)
+struct kpi_session *stats_kpi(struct stats *s, unsigned worker, uint32_t session)
 {
-	return (struct stats_traffic *)at(s, layout(s).traffic) + (size_t)worker * s->sessions_max +
+	return (struct kpi_session *)at(s, layout(s).kpi) + (size_t)worker * s->sessions_max +
 	       session;
 }
 

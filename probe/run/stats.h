@@ -1,7 +1,7 @@
 /*
  * stats: every number the probe keeps, in one block of shared memory of fixed layout.
  *
- *   | stats | session[sessions_max] | worker[workers] | traffic[workers][sessions_max] |
+ *   | stats | session[sessions_max] | worker[workers] | kpi[workers][sessions_max] |
  * queue[queues] |
  *
  * Each field has one writer thread at a time, named below, and any number of readers in any
@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "kpi/kpi.h"
 #include "path/enroll.h"
 #include "reason.h"
 
@@ -28,13 +29,6 @@ struct stats_worker {      /* the worker */
 	uint64_t given; /* packets handed to the writer */
 	uint64_t flows_active, flows_created, flows_expired;
 	_Alignas(64) uint8_t pad[0];
-};
-
-struct stats_traffic { /* the worker */
-	uint64_t packets;
-	uint64_t bytes;    /* inner IP length; the frame's where there is no IP */
-	uint64_t captured; /* bytes of the inner frames that came */
-	uint64_t dropped;  /* packets that ended after they were enrolled, at the worker */
 };
 
 struct stats_queue { /* control */
@@ -95,7 +89,7 @@ int stats_map(struct stats **out, int fd, bool may_write, struct err *err);
 
 struct session *stats_sessions(struct stats *stats);
 struct stats_worker *stats_worker(struct stats *stats, unsigned worker);
-struct stats_traffic *stats_traffic(struct stats *stats, unsigned worker, uint32_t session);
+struct kpi_session *stats_kpi(struct stats *stats, unsigned worker, uint32_t session);
 struct stats_queue *stats_queue(struct stats *stats, unsigned queue);
 
 /* "10.0.0.1-4321", a later generation "10.0.0.1-4321.2"; at most 63 characters and NUL. */

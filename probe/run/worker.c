@@ -42,35 +42,18 @@ static void count_marks(struct worker *w, uint32_t marks)
 		stats_add(&w->stats->mark[__builtin_ctz(marks)], 1);
 }
 
-/* Everything that is measured, whatever becomes of the bytes. */
-static void measure(struct worker *w, const struct packet *p, uint32_t session,
-		    struct stats_traffic *traffic, struct dissected *d)
-{
-	dissect_frame(p->data, p->len, p->cap_len, d);
-	/* Of an IP packet that does not tell its length (TSO, jumbogram), what is there. */
-	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
-	if (p->time_ns < w->latest_ns)
-		d->marks |= 1u << MARK_LATE;
-	stats_add(&traffic->packets, 1);
-	stats_add(&traffic->bytes, bytes);
-	stats_add(&traffic->captured, p->cap_len);
-	if (d->has_flow) {
-		d->key.session = session;
-		if (!flow_update(w->config.flows, &d->key, d->direction, bytes, p->time_ns))
-			d->marks |= 1u << MARK_FLOW_FULL;
-	}
-	count_marks(w, d->marks);
-}
-
 static void take_packet(struct worker *w, const struct batch *batch, const struct packet *p,
 			uint32_t session, bool has_room)
 {
-	struct stats_traffic *traffic = stats_traffic(w->config.stats, w->config.number, session);
 	struct dissected d;
 
-	measure(w, p, session, traffic, &d);
+	dissect_frame(p->data, p->len, p->cap_len, &d);
+	if (p->time_ns < w->latest_ns)
+		d.marks |= 1u << MARK_LATE;
+	kpi_packet(&w->kpi, &(struct kpi_packet){p, &d, session, SESSION_UNDIRECTED});
+	count_marks(w, d.marks);
 	if (!has_room) {
-		stats_add(&traffic->dropped, 1);
+		kpi_add(&w->kpi.sessions[session], KPI_DROPPED_PACKETS, 1);
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
@@ -161,6 +144,8 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
+	w->kpi = (struct kpi_config){stats_kpi(w->config.stats, w->config.number, 0),
+				     w->config.flows};
 	while (w->stats->lent < atomic_load_explicit(w->config.stop_at, memory_order_relaxed) &&
 	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);

@@ -26,6 +26,7 @@ struct worker_config {
 struct worker {
 	struct worker_config config;
 	struct stats_worker *stats;
+	struct kpi_config kpi;
 	struct chunk *chunk; /* being filled, or NULL */
 	uint64_t latest_ns;  /* time of the latest frame so far */
 	int error;           /* why it ended: 0 or -errno of the source */

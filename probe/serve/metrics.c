@@ -45,20 +45,18 @@ static void write_ledger(FILE *f, const struct ledger_source *s)
 		l.in_rings, l.at_workers, l.at_writer);
 }
 
-static uint64_t sum(const struct ledger_source *s, uint32_t session, size_t offset)
+static uint64_t sum(const struct ledger_source *s, uint32_t session, enum kpi kpi)
 {
 	uint64_t n = 0;
 
-	for (uint32_t w = 0; w < s->stats->workers; w++) {
-		const struct stats_traffic *t = stats_traffic(s->stats, w, session);
-		n += stats_get((const uint64_t *)(const void *)((const char *)t + offset));
-	}
+	for (uint32_t w = 0; w < s->stats->workers; w++)
+		n += stats_get(&stats_kpi(s->stats, w, session)->value[kpi]);
 	return n;
 }
 
 /* One counter of every session that has had a packet. */
 static void per_session(FILE *f, const struct ledger_source *s, const char *name, const char *help,
-			size_t offset)
+			enum kpi kpi)
 {
 	/* Acquire: sessions below the count are written; pairs with publish_session. */
 	const uint32_t n = __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE);
@@ -69,7 +67,7 @@ static void per_session(FILE *f, const struct ledger_source *s, const char *name
 		char label[SESSION_NAME_MAX];
 		stats_session_name(session, label);
 		fprintf(f, "%s{session=\"%s\",vni=\"%u\"} %" PRIu64 "\n", name, label, session->vni,
-			sum(s, i, offset));
+			sum(s, i, kpi));
 	}
 }
 
@@ -77,17 +75,10 @@ static void write_sessions(FILE *f, const struct ledger_source *s)
 {
 	single(f, "vxprobe_sessions", "gauge", "Sessions known.",
 	       __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE));
-	per_session(f, s, "vxprobe_session_packets_total", "Inner packets of a session.",
-		    offsetof(struct stats_traffic, packets));
-	per_session(f, s, "vxprobe_session_bytes_total", "Bytes of a session by inner IP length.",
-		    offsetof(struct stats_traffic, bytes));
-	per_session(f, s, "vxprobe_session_captured_bytes_total",
-		    "Bytes of a session's inner frames as they came.",
-		    offsetof(struct stats_traffic, captured));
-	per_session(
-		f, s, "vxprobe_session_dropped_packets_total",
-		"Packets of a session that were measured and not kept, the writer being behind.",
-		offsetof(struct stats_traffic, dropped));
+#define KPI(name, type, family, unit, label, value, help)                                          \
+	per_session(f, s, "vxprobe_" family "_total", help, KPI_##name);
+#include "kpi/kpis.def"
+#undef KPI
 }
 
 static void per_worker(FILE *f, const struct ledger_source *s, const char *name, const char *type,

@@ -1,4 +1,4 @@
-#include "config.h"
+#include "config/config.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -329,9 +329,9 @@ Test(engine, what_is_measured_is_the_packets_own_length)
 	run();
 	uint64_t packets = 0, bytes = 0, captured = 0;
 	for (unsigned i = 0; i < config.workers; i++) {
-		packets += stats_traffic(stats, i, 0)->packets;
-		bytes += stats_traffic(stats, i, 0)->bytes;
-		captured += stats_traffic(stats, i, 0)->captured;
+		packets += stats_kpi(stats, i, 0)->value[KPI_UNDIRECTED_PACKETS];
+		bytes += stats_kpi(stats, i, 0)->value[KPI_UNDIRECTED_BYTES];
+		captured += stats_kpi(stats, i, 0)->value[KPI_CAPTURED_BYTES];
 	}
 	cr_assert_eq(packets, 1);
 	cr_assert_eq(bytes, 1028);
@@ -450,9 +450,11 @@ Test(engine, live_packets_do_not_wait_for_the_writer_and_are_counted)
 	assert_chunks_are_back();
 	cr_assert_gt(ledger.fate[FATE_WRITER_FULL], 0);
 	cr_assert_eq(ledger.fate[FATE_KEPT], stored_count(files, n_files));
-	cr_assert_eq(stats_traffic(stats, 0, 0)->dropped, ledger.fate[FATE_WRITER_FULL]);
+	cr_assert_eq(stats_kpi(stats, 0, 0)->value[KPI_DROPPED_PACKETS],
+		     ledger.fate[FATE_WRITER_FULL]);
 	cr_assert_leq(files[0].statistics[0].dropped, ledger.fate[FATE_WRITER_FULL]);
-	cr_assert_eq(stats_traffic(stats, 0, 0)->packets, FRAMES_MAX, "all are measured");
+	cr_assert_eq(stats_kpi(stats, 0, 0)->value[KPI_UNDIRECTED_PACKETS], FRAMES_MAX,
+		     "all are measured");
 }
 
 /* ---- trouble ---- */

@@ -205,10 +205,10 @@ Test(output, output_of_one_session_takes_any_id)
 Test(output, statistics_say_what_came_and_what_the_workers_dropped)
 {
 	open_output(0);
-	stats_traffic(stats, 0, 1)->dropped = 100; /* before the file */
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 100; /* before the file */
 	put(9);
-	stats_traffic(stats, 0, 1)->dropped += 5;
-	stats_traffic(stats, 1, 1)->dropped += 2;
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] += 5;
+	stats_kpi(stats, 1, 1)->value[KPI_DROPPED_PACKETS] += 2;
 	output_end_file(output);
 	read_back();
 	cr_assert_eq(files[0].n_statistics, SESSIONS);
@@ -226,7 +226,7 @@ Test(output, next_files_statistics_begin_anew)
 {
 	open_output(0);
 	put(3);
-	stats_traffic(stats, 0, 1)->dropped = 5;
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 5;
 	output_end_file(output);
 	put(3);
 	output_end_file(output);

@@ -1,0 +1,62 @@
+/*
+ * names: what sessions, and the addresses inside them, are called, and since when until when.
+ *
+ * An immutable snapshot in one block of memory without pointers: the starter makes it from the
+ * names file and hands it on as a sealed memfd; the capture process maps it. Any thread may read;
+ * texts are lent as long as the snapshot.
+ */
+#pragma once
+
+#include "abi.h"
+#include "base/err.h"
+#include "path/enroll.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NAMES_SESSIONS_MAX  65536u /* entries of sessions */
+#define NAMES_ADDRESSES_MAX 512u   /* of one session: they fit into one pcapng block */
+#define NAMES_NEVER         INT64_MAX
+
+struct names;
+
+/* An entry. Texts are "" where the file gives none. */
+struct names_session {
+	const char *name;           /* [A-Za-z0-9.:-]+, no '.' in front, at most 48 characters */
+	const char *nf, *vrf;       /* at most 63 bytes of UTF-8 without control characters */
+	const char *account, *eni;  /* the same */
+	uint64_t mac;               /* of the mirrored ENI; 0: not given */
+	enum session_policy policy; /* full unless given */
+	int64_t from_ns, until_ns;  /* wall clock, [from, until); 0 and NAMES_NEVER unless given */
+	uint32_t index;             /* of this entry, for names_address */
+};
+
+/* A name of an address inside a session. */
+struct names_address {
+	struct address address;
+	const char *nf;
+	int64_t from_ns, until_ns;
+};
+
+/* Reads a names file. Every error has file, line, key and what is allowed; among them: two entries
+ * of one (source, vni) or of one NAME that are valid at the same time. */
+int names_load(struct names **out, const char *path, struct err *err);
+/* Takes NULL. */
+void names_close(struct names *names);
+
+/* A sealed memfd with the snapshot; the caller's. */
+int names_send(const struct names *names, int *fd, struct err *err);
+/* Maps such a memfd; fd stays the caller's. -EPROTO: it is none. */
+int names_map(struct names **out, int fd, struct err *err);
+size_t names_memory(const struct names *names);
+
+/* The entry of a session at an instant. False: there is none. *change_ns in either case: until when
+ * this answer holds (the next from or until of that session), or NAMES_NEVER. */
+bool names_find(const struct names *names, const struct address *source, uint32_t vni,
+		int64_t at_ns, struct names_session *out, int64_t *change_ns);
+/* The i-th address of an entry, in the order of the file; false behind the last. */
+bool names_address(const struct names *names, const struct names_session *session, uint32_t i,
+		   struct names_address *out);
+/* Entries of sessions, for `vxprobe check`. */
+uint32_t names_count(const struct names *names);

@@ -1,0 +1,19 @@
+/*
+ * value: sizes, times, addresses as people write them.
+ *
+ * Any thread; pure. True: *out is set; false: the text is no such value, and *out is untouched.
+ */
+#pragma once
+
+#include "abi.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool value_number(uint64_t *out, const char *text);        /* 4096 */
+bool value_size(uint64_t *out, const char *text);          /* bytes: 0, 512B, 64KiB, 1GiB ... */
+bool value_time(uint64_t *ns, const char *text);           /* 0, 20ms, 5m, 24h ... */
+bool value_address(struct address *out, const char *text); /* IPv4 or IPv6 */
+bool value_mac(uint64_t *out, const char *text);           /* 02:00:00:00:00:01, as 48 bits */
+/* RFC 3339 with a zone: 2026-11-21T10:00:00Z, 2026-11-21T11:00:00.5+01:00. Since 1970. */
+bool value_instant(int64_t *ns, const char *text);
