@@ -11,7 +11,13 @@
 
 /* Offsets of the arrays behind struct stats; each begins a cache line. */
 struct layout {
-	size_t session, worker, kpi, queue, end;
+	size_t session, labels, worker, kpi, queue, end;
+};
+
+/* Texts of one writer: odd while it writes. */
+struct labels {
+	uint32_t sequence;
+	struct session_labels labels;
 };
 
 static size_t lines(size_t len)
@@ -23,7 +29,8 @@ static struct layout layout_of(uint32_t workers, uint32_t queues, uint32_t sessi
 {
 	struct layout l = {.session = lines(sizeof(struct stats))};
 
-	l.worker = l.session + lines(sessions_max * sizeof(struct session));
+	l.labels = l.session + lines(sessions_max * sizeof(struct session));
+	l.worker = l.labels + lines(sessions_max * sizeof(struct labels));
 	l.kpi = l.worker + workers * sizeof(struct stats_worker);
 	l.queue = l.kpi + lines((size_t)workers * sessions_max * sizeof(struct kpi_session));
 	l.end = l.queue + queues * sizeof(struct stats_queue);
@@ -92,6 +99,37 @@ static void *at(struct stats *s, size_t offset)
 struct session *stats_sessions(struct stats *s)
 {
 	return at(s, layout(s).session);
+}
+
+static struct labels *labels_of(struct stats *s, uint32_t session)
+{
+	return (struct labels *)at(s, layout(s).labels) + session;
+}
+
+void stats_set_labels(struct stats *s, uint32_t session, const struct session_labels *labels)
+{
+	struct labels *l = labels_of(s, session);
+	const uint32_t sequence = l->sequence;
+
+	__atomic_store_n(&l->sequence, sequence + 1, __ATOMIC_RELAXED);
+	/* Release: who sees any new byte sees the odd sequence; pairs with stats_labels. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	l->labels = *labels;
+	/* Release: the even sequence comes after all bytes; pairs with stats_labels. */
+	__atomic_store_n(&l->sequence, sequence + 2, __ATOMIC_RELEASE);
+}
+
+void stats_labels(struct stats *s, uint32_t session, struct session_labels *out)
+{
+	const struct labels *l = labels_of(s, session);
+	uint32_t before, after;
+
+	do { /* acquire: pairs with the releases of stats_set_labels */
+		before = __atomic_load_n(&l->sequence, __ATOMIC_ACQUIRE);
+		*out = l->labels;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&l->sequence, __ATOMIC_RELAXED);
+	} while (before != after || before & 1);
 }
 
 struct stats_worker *stats_worker(struct stats *s, unsigned worker)

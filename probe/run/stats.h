@@ -1,8 +1,8 @@
 /*
  * stats: every number the probe keeps, in one block of shared memory of fixed layout.
  *
- *   | stats | session[sessions_max] | worker[workers] | kpi[workers][sessions_max] |
- * queue[queues] |
+ *   | stats | session[sessions_max] | labels[sessions_max] | worker[workers] |
+ *   | kpi[workers][sessions_max] | queue[queues] |
  *
  * Each field has one writer thread at a time, named below, and any number of readers in any
  * process, which may see neighbouring fields at different moments. The memory is a memfd of the
@@ -41,6 +41,20 @@ struct stats_chunks { /* control */
 	uint32_t worker, full, writer, empty;
 };
 
+/* What a session is called. Texts are "" where nothing is known; name never is. */
+struct session_labels {
+	char name[64], nf[64], vrf[64], account[64], eni[64];
+	uint32_t policy; /* enum session_policy */
+};
+
+/* One configuration that can be loaded anew. */
+struct stats_reload { /* starter */
+	uint64_t successes, failures;
+	uint64_t success_ns; /* wall clock of the last success; the start is one */
+	uint32_t is_ok;      /* the last one was a success */
+	uint32_t pad;
+};
+
 struct stats {
 	uint32_t version, workers, queues, sessions_max, chunks; /* const after open */
 	uint32_t is_live;
@@ -49,6 +63,11 @@ struct stats {
 	uint64_t clock_error_ns; /* control: of wall clock made from the source's, live */
 	uint32_t clock_steps;    /* control */
 	struct stats_chunks place[STEER_WORKERS_MAX];
+	int64_t offset_ns;     /* control: wall clock - source's; 0 of files */
+	uint64_t heartbeat_ns; /* control: CLOCK_MONOTONIC of its latest turn */
+
+	uint32_t is_capturing, n_names; /* starter: packets flow; entries of the names file */
+	struct stats_reload config, names;
 
 	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
 	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */
@@ -88,6 +107,10 @@ void stats_close(struct stats *stats);
 int stats_map(struct stats **out, int fd, bool may_write, struct err *err);
 
 struct session *stats_sessions(struct stats *stats);
+/* Control; of files, the workers under the engine's mutex. */
+void stats_set_labels(struct stats *stats, uint32_t session, const struct session_labels *labels);
+/* Any thread of any process: a copy of one moment. */
+void stats_labels(struct stats *stats, uint32_t session, struct session_labels *out);
 struct stats_worker *stats_worker(struct stats *stats, unsigned worker);
 struct kpi_session *stats_kpi(struct stats *stats, unsigned worker, uint32_t session);
 struct stats_queue *stats_queue(struct stats *stats, unsigned queue);
