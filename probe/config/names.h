@@ -3,7 +3,7 @@
  *
  * An immutable snapshot in one block of memory without pointers: the starter makes it from the
  * names file and hands it on as a sealed memfd; the capture process maps it. Any thread may read;
- * texts are lent as long as the snapshot.
+ * texts are lent as long as the snapshot. tools/deploy/names.yaml explains the file.
  */
 #pragma once
 
@@ -17,14 +17,19 @@
 
 #define NAMES_SESSIONS_MAX  65536u /* entries of sessions */
 #define NAMES_ADDRESSES_MAX 512u   /* of one session: they fit into one pcapng block */
+#define NAMES_NAME_MAX      48     /* characters of a NAME */
+#define NAMES_TEXT_MAX      63     /* bytes of another text */
 #define NAMES_NEVER         INT64_MAX
+/* What names_memory cannot exceed: 80 bytes for each session, 40 for each address, and the texts.
+ * The bounds of yamldoc leave room for 350,000 addresses and 25 MiB of text: 44 MiB in all. */
+#define NAMES_MEMORY_MAX (48u << 20)
 
 struct names;
 
 /* An entry. Texts are "" where the file gives none. */
 struct names_session {
-	const char *name;           /* [A-Za-z0-9.:-]+, no '.' in front, at most 48 characters */
-	const char *nf, *vrf;       /* at most 63 bytes of UTF-8 without control characters */
+	const char *name;           /* [A-Za-z0-9.:-]+, no '.' in front; NAMES_NAME_MAX */
+	const char *nf, *vrf;       /* UTF-8 without control characters; NAMES_TEXT_MAX */
 	const char *account, *eni;  /* the same */
 	uint64_t mac;               /* of the mirrored ENI; 0: not given */
 	enum session_policy policy; /* full unless given */
@@ -40,7 +45,8 @@ struct names_address {
 };
 
 /* Reads a names file. Every error has file, line, key and what is allowed; among them: two entries
- * of one (source, vni) or of one NAME that are valid at the same time. */
+ * of one (source, vni) or of one NAME that are valid at the same time, a NAME that could be the
+ * automatic one of another session, an address with two names at the same time. */
 int names_load(struct names **out, const char *path, struct err *err);
 /* Takes NULL. */
 void names_close(struct names *names);

@@ -146,8 +146,9 @@ static int fail_syntax(const struct yamldoc *doc, struct err *err)
 			       p->problem);
 	if (is_indented_by_tab(doc, line))
 		return fail_at(doc, line, err, "no YAML: indented by a tab; use spaces");
-	if (!p->context)
-		return fail_at(doc, line, err, "no YAML: %s", p->problem);
+	if (!p->context || p->context_mark.line == p->problem_mark.line)
+		return fail_at(doc, line, err, "no YAML: %s; mind indentation, and %s", p->problem,
+			       "quotes around text with special characters");
 	return fail_at(doc, line, err, "no YAML: %s %s that begins in line %zu", p->problem,
 		       p->context, p->context_mark.line + 1);
 }
@@ -293,23 +294,36 @@ static void free_node(const struct yamldoc_node *node)
 
 /* ---- the file ---- */
 
+#define READ_LEN 65536
+
+static int read_stream(struct yamldoc *doc, FILE *file, struct err *err)
+{
+	size_t cap = 0, n = 1;
+
+	while (n && doc->len <= YAMLDOC_LEN_MAX) {
+		if (array_grow((void **)&doc->bytes, &cap, doc->len + READ_LEN, 1))
+			return err_set(err, -ENOMEM, "out of memory for %s", doc->path);
+		errno = 0;
+		n = fread(doc->bytes + doc->len, 1, READ_LEN, file);
+		doc->len += n;
+	}
+	if (ferror(file))
+		return err_set(err, -errno, "cannot read %s: %s", doc->path, strerror(errno));
+	if (doc->len > YAMLDOC_LEN_MAX)
+		return err_set(err, -EINVAL, "%s is longer than %u MiB", doc->path,
+			       YAMLDOC_LEN_MAX >> 20);
+	return 0;
+}
+
 static int read_file(struct yamldoc *doc, struct err *err)
 {
 	FILE *file = fopen(doc->path, "re");
 
 	if (!file)
 		return err_set(err, -errno, "cannot open %s: %s", doc->path, strerror(errno));
-	doc->bytes = malloc(YAMLDOC_LEN_MAX + 1);
-	errno = 0;
-	doc->len = doc->bytes ? fread(doc->bytes, 1, YAMLDOC_LEN_MAX + 1, file) : 0;
-	const int error = ferror(file) || !doc->bytes ? errno : 0;
+	const int ret = read_stream(doc, file, err);
 	(void)fclose(file);
-	if (error)
-		return err_set(err, -error, "cannot read %s: %s", doc->path, strerror(error));
-	if (doc->len > YAMLDOC_LEN_MAX)
-		return err_set(err, -EINVAL, "%s is longer than %u MiB", doc->path,
-			       YAMLDOC_LEN_MAX >> 20);
-	return 0;
+	return ret;
 }
 
 static int read_document(struct yamldoc *doc, struct err *err)

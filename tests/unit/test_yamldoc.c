@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* memfd_create */
 #include "config/yamldoc.h"
 
 #include <criterion/criterion.h>
@@ -6,19 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "../support/memfile.h"
+
 static struct err err;
-static char path[64];
+static char path[MEMFILE_PATH];
 
 /* Opens what a file with these bytes holds. */
 static int open_bytes(struct yamldoc **out, const char *bytes, size_t len)
 {
-	const int fd = memfd_create("yamldoc", MFD_CLOEXEC);
+	const int fd = memfile(bytes, len);
 
-	cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	memfile_path(path, fd);
 	const int ret = yamldoc_open(out, path, &err);
 	close(fd);
 	return ret;
