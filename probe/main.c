@@ -7,56 +7,108 @@
 #include "run/offline.h"
 #include "version.h"
 
+#define USAGE_ERROR 2
+
 static void usage(FILE *f)
 {
 	fputs("usage: vxprobe COMMAND [option...]\n\n"
 	      "The probe for VPC Traffic Mirroring: VXLAN in, encrypted pcapng out.\n\n"
-	      "  run -i IFACE -o DIR -r RECIPIENT        capture live\n"
-	      "  read CAPTURE... -o DIR -r RECIPIENT     the same from capture files\n"
-	      "  COMMAND --help                          its options\n"
+	      "  run -c FILE | -i IFACE -o DIR -r RECIPIENT    capture live\n"
+	      "  read CAPTURE... -o DIR -r RECIPIENT           the same from capture files\n"
+	      "  check -c FILE                                 is this configuration right?\n"
+	      "  doctor -i IFACE                               can this host do the job?\n"
+	      "  status                                        what does the probe do now?\n"
+	      "  COMMAND --help                                its options\n"
 	      "  --version\n\n"
 	      "vxcap lists and reads what was stored; vxmirror plays a mirror for tests.\n",
 	      f);
 }
 
-static int run(enum config_command command, int argc, char **argv)
+static int complain(const struct err *err, int code)
 {
-	static struct config config;
-	struct err err = {""};
-	int ret = config_parse(&config, command, argc, argv, &err);
-
-	if (ret == -ECANCELED) {
-		config_help(command);
-		return 0;
-	}
-	if (ret) {
-		fprintf(stderr, "vxprobe: %s\n", err.text);
-		return 2;
-	}
-	ret = command == CONFIG_RUN ? live_run(&config, &err) : offline_run(&config, &err);
-	if (ret && *err.text)
-		fprintf(stderr, "vxprobe: %s\n", err.text);
-	return ret ? 1 : 0;
+	if (*err->text)
+		fprintf(stderr, "vxprobe: %s\n", err->text);
+	return code;
 }
+
+/* True: config is there and is the caller's; else *code is what the program ends with. */
+static bool configure(struct config *config, enum config_command command, int argc, char **argv,
+		      int *code)
+{
+	struct err err = {""};
+	const int ret = config_parse(config, command, argc, argv, &err);
+
+	if (ret == -ECANCELED)
+		config_help(command);
+	*code = ret == -ECANCELED ? 0 : complain(&err, USAGE_ERROR);
+	return !ret;
+}
+
+static int run(int argc, char **argv)
+{
+	struct config config;
+	struct err err = {""};
+	int code;
+
+	if (!configure(&config, CONFIG_RUN, argc, argv, &code))
+		return code;
+	code = live_run(&config, &err) ? complain(&err, 1) : 0;
+	config_close(&config);
+	return code;
+}
+
+static int read_captures(int argc, char **argv)
+{
+	struct config config;
+	struct err err = {""};
+	int code;
+
+	if (!configure(&config, CONFIG_READ, argc, argv, &code))
+		return code;
+	code = offline_run(&config, &err) ? complain(&err, 1) : 0;
+	config_close(&config);
+	return code;
+}
+
+static int check(int argc, char **argv)
+{
+	struct config config;
+	struct err err = {""};
+	char summary[512];
+	int code;
+
+	if (!configure(&config, CONFIG_CHECK, argc, argv, &code))
+		return code;
+	code = config_check_files(&config, &err) ? complain(&err, USAGE_ERROR) : 0;
+	config_summary(&config, summary, sizeof(summary));
+	if (!code)
+		printf("%s: ok: %s\n", config.file, summary);
+	config_close(&config);
+	return code;
+}
+
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} commands[] = {{"run", run}, {"read", read_captures}, {"check", check}};
 
 int main(int argc, char **argv)
 {
-	const char *command = argc > 1 ? argv[1] : "";
+	const char *name = argc > 1 ? argv[1] : "";
 
-	if (!strcmp(command, "run"))
-		return run(CONFIG_RUN, argc - 1, argv + 1);
-	if (!strcmp(command, "read"))
-		return run(CONFIG_READ, argc - 1, argv + 1);
-	if (!strcmp(command, "--version")) {
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].main(argc - 1, argv + 1);
+	if (!strcmp(name, "--version")) {
 		puts("vxprobe " VERSION);
 		return 0;
 	}
-	if (!strcmp(command, "--help") || !strcmp(command, "-h")) {
+	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		usage(stdout);
 		return 0;
 	}
-	if (*command)
-		fprintf(stderr, "vxprobe: %s is no command\n", command);
+	if (*name)
+		fprintf(stderr, "vxprobe: %s is no command\n", name);
 	usage(stderr);
-	return 2;
+	return USAGE_ERROR;
 }

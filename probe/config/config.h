@@ -1,45 +1,79 @@
 /*
- * config: the command line as one const struct. Only this file knows the options' names.
+ * config: command line and configuration file as one struct. Only this room knows the options'
+ * names: its table of options gives the command line, the keys of the file and the help.
  *
- * Main thread, once. Strings point into argv.
+ * Main thread of the starter. Strings point into argv, which must outlive the struct, and into what
+ * the struct owns until config_close.
  */
 #pragma once
 
 #include "base/err.h"
 #include "path/attach.h"
+#include "path/enroll.h"
 #include "path/handoff.h"
 #include "path/seal.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONFIG_ALLOW_MAX STEER_ALLOWED_MAX
 
-enum config_command { CONFIG_RUN, CONFIG_READ };
+/* "check" takes and wants what "run" does. */
+enum config_command { CONFIG_RUN, CONFIG_READ, CONFIG_CHECK };
 
 struct config {
 	enum config_command command;
+	const char *file;      /* of -c, or NULL */
 	const char *interface; /* run */
 	char *const *inputs;   /* read: capture files */
 	unsigned n_inputs;
 	const char *dir;
+	const char *recipients_file; /* already read: its recipients are among those here */
 	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
 	unsigned n_recipients;
 	bool unencrypted;
+	const char *names;         /* names file, or NULL */
+	uint64_t unknown_sessions; /* enum session_policy of sessions that it does not have */
 	const char *allow[CONFIG_ALLOW_MAX];
 	unsigned n_allow;
 	uint64_t mode, split; /* enum attach_mode; 0: one store for all, 1: one per session */
 	uint64_t workers, port, ring, slack_ns;
 	uint64_t sessions_max, flows_max, chunks, chunk_len;
+	uint64_t sessions_start; /* sessions_max of the start: a reload may make it 4 times that */
+	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
 	uint64_t rotate_len, rotate_ns;
 	int64_t level;
-	uint64_t memory;     /* budget, bytes */
-	const char *listen;  /* ADDRESS:PORT or "none" */
-	const char *metrics; /* file for the last numbers, "-": standard output, NULL: none */
+	uint64_t memory;           /* budget, bytes */
+	const char *listen;        /* ADDRESS:PORT or "none" */
+	const char *health_listen; /* the same, for health checks alone */
+	const char *metrics;       /* file for the last numbers, "-": standard output, NULL: none */
+
+	/* config's own */
+	int argc;
+	char **argv;
+	struct yamldoc *doc;
+	struct config_setting *settings; /* those of the file, then those of the command line */
+	size_t n_settings, settings_cap;
 };
 
-/* Parses what follows the command. 0; -EINVAL with a sentence; -ECANCELED: help is asked for. */
+/* Parses what follows the command, and the file of -c, whose values the command line overrides;
+ * a list there replaces the file's. argv is lent until config_close, and reordered. 0; -EINVAL or
+ * the like with a sentence that has option, or file, line and key; -ECANCELED: help is asked for.
+ */
 int config_parse(struct config *out, enum config_command command, int argc, char **argv,
 		 struct err *err);
+/* Parses the same command line and its files again, as they are now. Refused, with a sentence: what
+ * config_parse refuses, and what differs and takes effect at a start only. out is the caller's
+ * beside running, which stays as it is. */
+int config_reload(struct config *out, const struct config *running, struct err *err);
+/* Takes a config that was parsed, or zeroes. */
+void config_close(struct config *config);
+
+/* What can be told without a start: the names file loads, the folder can be written. */
+int config_check_files(const struct config *config, struct err *err);
+/* One line for people: what a run with it would do. */
+void config_summary(const struct config *config, char *out, size_t len);
+
 /* The help text of a command. */
 void config_help(enum config_command command);

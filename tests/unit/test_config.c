@@ -2,7 +2,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,11 +13,13 @@
 static struct config config;
 static struct err err;
 
-/* The words of a line, behind the command's name. */
+/* The words of a line, behind the command's name. What was parsed before goes when this is right.
+ */
 static int parse_words(enum config_command command, const char *line)
 {
 	static char copy[16384];
 	static char *argv[ARGS_MAX];
+	struct config before = config;
 	int argc = 0;
 
 	cr_assert_lt(strlen(line), sizeof(copy));
@@ -27,10 +28,19 @@ static int parse_words(enum config_command command, const char *line)
 	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
 		argv[argc++] = word;
 	argv[argc] = NULL;
-	optind = 0; /* a fresh start of getopt */
 	err.text[0] = 0;
-	return config_parse(&config, command, argc, argv, &err);
+	const int ret = config_parse(&config, command, argc, argv, &err);
+	if (!ret)
+		config_close(&before);
+	return ret;
 }
+
+static void close_config(void)
+{
+	config_close(&config);
+}
+
+TestSuite(config, .fini = close_config);
 
 static int run(const char *line)
 {
@@ -99,6 +109,14 @@ Test(config, three_options_are_enough_and_the_rest_is_as_documented)
 	cr_assert_eq(config.memory, 2ull << 30);
 	cr_assert_str_eq(config.listen, "127.0.0.1:9789");
 	cr_assert_null(config.metrics);
+	cr_assert_null(config.file);
+	cr_assert_null(config.names);
+	cr_assert_eq(config.unknown_sessions, SESSION_FULL);
+	cr_assert_null(config.recipients_file);
+	cr_assert_str_eq(config.health_listen, "none");
+	cr_assert_eq(config.series_max, 100000);
+	cr_assert_eq(config.histograms_max, 4096);
+	cr_assert_eq(config.sessions_start, 4096);
 }
 
 Test(config, read_takes_files_before_and_behind_options_and_one_worker)
@@ -119,7 +137,9 @@ Test(config, each_option_sets_its_field)
 		"--mode generic --workers 3 --port 4790 --ring 512 --slack 5ms --sessions-max 7 "
 		"--flows-max 128 --chunks 4 --chunk-size 256KiB --split session "
 		"--rotate-size 1MiB --rotate-time 2s --level -3 --memory 1GiB --listen none "
-		"--metrics - --allow 10.0.0.0/8 --allow fd00::/8");
+		"--metrics - --allow 10.0.0.0/8 --allow fd00::/8 --names names.yaml "
+		"--unknown-sessions count --health-listen :8080 --series-max 200 "
+		"--histograms-max 5");
 	cr_assert_eq(config.mode, ATTACH_GENERIC);
 	cr_assert_eq(config.workers, 3);
 	cr_assert_eq(config.port, 4790);
@@ -138,6 +158,12 @@ Test(config, each_option_sets_its_field)
 	cr_assert_str_eq(config.metrics, "-");
 	cr_assert_eq(config.n_allow, 2);
 	cr_assert_str_eq(config.allow[1], "fd00::/8");
+	cr_assert_str_eq(config.names, "names.yaml");
+	cr_assert_eq(config.unknown_sessions, SESSION_COUNT);
+	cr_assert_str_eq(config.health_listen, ":8080");
+	cr_assert_eq(config.series_max, 200);
+	cr_assert_eq(config.histograms_max, 5);
+	cr_assert_eq(config.sessions_start, 7);
 }
 
 Test(config, modes_are_those_of_attach)
@@ -146,6 +172,23 @@ Test(config, modes_are_those_of_attach)
 	cr_assert_eq(config.mode, ATTACH_AUTO);
 	assert_takes("--mode native");
 	cr_assert_eq(config.mode, ATTACH_NATIVE);
+}
+
+Test(config, policies_are_those_of_sessions)
+{
+	assert_takes("--unknown-sessions full");
+	cr_assert_eq(config.unknown_sessions, SESSION_FULL);
+	assert_takes("--unknown-sessions headers");
+	cr_assert_eq(config.unknown_sessions, SESSION_HEADERS);
+	assert_takes("--unknown-sessions drop");
+	cr_assert_eq(config.unknown_sessions, SESSION_DROP);
+}
+
+Test(config, addresses_to_listen_on_and_prefixes_may_be_of_both_families)
+{
+	assert_takes("--listen 0.0.0.0:80 --health-listen 127.0.0.1:8080");
+	assert_takes("--listen [::1]:80 --health-listen [::]:65535");
+	assert_takes("--listen :80 --allow 10.0.0.1 --allow 0.0.0.0/0 --allow fd00::1/128");
 }
 
 Test(config, each_unit_of_size_is_known)
@@ -234,6 +277,8 @@ Test(config, each_range_is_kept_at_both_ends)
 		      {"--chunks", "2", "4096", "1", "4097"},
 		      {"--chunk-size", "128KiB", "64MiB", "131071", "67108865"},
 		      {"--rotate-size", "64KiB", "1TiB", "65535", NULL},
+		      {"--series-max", "100", "10000000", "99", "10000001"},
+		      {"--histograms-max", "1", "1048576", "0", "1048577"},
 		      {"--level", "-7", "19", "-8", "20"},
 		      {"--memory", "1MiB", "1TiB", "1048575", NULL}};
 	char more[64];
@@ -259,6 +304,44 @@ Test(config, ring_is_a_power_of_two)
 	assert_takes("--ring 1024");
 }
 
+Test(config, ranges_are_said_in_units_that_people_use)
+{
+	assert_refuses("--chunk-size 1", "allowed is 128KiB to 64MiB");
+	assert_refuses("--rotate-size 1B", "allowed is 64KiB or more");
+	assert_refuses("--slack 11s", "allowed is 0 to 10s");
+	assert_refuses("--ring 1", "allowed is 64 to 65536");
+}
+
+Test(config, addresses_that_are_none_are_refused_by_name)
+{
+	static const char *const endpoints[] = {
+		"9789",         "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+		"localhost:80", "::1:80",    "[::1]",      "[::1:80",     "[1.2.3.4]:80",
+		"off"};
+	static const char *const prefixes[] = {"10.0.0.0/33", "10.0.0.0/", "10.0.0/8",
+					       "fd00::/129",  "x",         "10.0.0.0/8/8"};
+	char more[64];
+
+	for (unsigned i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+		(void)snprintf(more, sizeof(more), "--listen %s", endpoints[i]);
+		assert_refuses(more, more);
+		(void)snprintf(more, sizeof(more), "--health-listen %s", endpoints[i]);
+		assert_refuses(more, more);
+	}
+	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		(void)snprintf(more, sizeof(more), "--allow %s", prefixes[i]);
+		assert_refuses(more, more);
+	}
+}
+
+Test(config, empty_texts_are_refused_by_name)
+{
+	assert_refuses("--interface=", "--interface: IFACE is wanted");
+	assert_refuses("--listen=", "--listen: ");
+	assert_refuses("--allow=", "--allow: ");
+	assert_refuses("--recipient=", "--recipient: ");
+}
+
 Test(config, words_that_are_no_choice_are_refused_by_name)
 {
 	assert_refuses("--mode nativ", "--mode");
@@ -280,6 +363,15 @@ Test(config, missing_options_are_named)
 	assert_refused(run("-i eth1 -o out"), "--unencrypted");
 	assert_refused(read_with(""), "capture file");
 	assert_refused(parse_words(CONFIG_READ, "a.pcap -o out"), "-r");
+	assert_refused(parse_words(CONFIG_CHECK, "-i eth1 -o out --unencrypted"), "-c FILE");
+}
+
+Test(config, missing_options_are_named_as_keys_too)
+{
+	assert_refused(run("-o out -r " RECIPIENT), "'interface: IFACE'");
+	assert_refused(run("-i eth1 -r " RECIPIENT), "'output: DIR'");
+	assert_refused(run("-i eth1 -o out"), "'recipient: age1...'");
+	assert_refused(run("-i eth1 -o out"), "'unencrypted: true'");
 }
 
 Test(config, missing_arguments_are_named)
@@ -290,7 +382,11 @@ Test(config, missing_arguments_are_named)
 
 Test(config, contradictions_are_refused)
 {
-	assert_refuses("--unencrypted", "--unencrypted");
+	assert_refuses("--unencrypted", "--unencrypted: contradicts --recipient");
+	assert_refuses("--listen :80 --health-listen :80",
+		       "--health-listen: :80 is taken by --listen");
+	assert_refuses("--health-listen 127.0.0.1:9789", "is taken by the default of --listen");
+	assert_takes("--listen none --health-listen none");
 	assert_refused(read_with("- --workers 2"), "standard input");
 	cr_assert_eq(read_with("- --workers 1"), 0);
 	cr_assert_eq(read_with("a.pcap --workers 2"), 0);
@@ -324,6 +420,12 @@ Test(config, run_takes_no_files)
 Test(config, recipient_that_is_none_is_named)
 {
 	assert_refused(run("-i eth1 -o out -r age1nonsense"), "age1nonsense");
+}
+
+Test(config, secret_given_as_recipient_is_not_repeated)
+{
+	assert_refused(run("-i eth1 -o out -r AGE-SECRET-KEY-1QQQQ"), "--recipient: ");
+	cr_assert_not(strstr(err.text, "QQQQ"));
 }
 
 Test(config, recipients_are_limited)

@@ -1,0 +1,365 @@
+#include "config/option.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/value.h"
+
+#define READ      (1u << CONFIG_READ)
+#define RUN       (1u << CONFIG_RUN | 1u << CONFIG_CHECK)
+#define AT(field) offsetof(struct config, field)
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+	/* name, letter, commands, type, change, field, min, max, fallback, value, help */
+	{"config", 'c', RUN | READ, OPTION_FILE, OPTION_AT_START, AT(file), 0, 0,
+	 NULL, "FILE", "take options from this YAML file; those of the command line override it"},
+	{"interface", 'i', RUN, OPTION_TEXT, OPTION_AT_START, AT(interface), 0, 0,
+	 NULL, "IFACE", "capture on this interface"},
+	{"output", 'o', RUN | READ, OPTION_TEXT, OPTION_AT_START, AT(dir), 0, 0,
+	 NULL, "DIR", "write files into this folder"},
+	{"recipient", 'r', RUN | READ, OPTION_RECIPIENT, OPTION_ANY_TIME, 0, 0, 0,
+	 NULL, "AGE1...", "encrypt to this age recipient; repeat for more"},
+	{"recipients-file", 'R', RUN | READ, OPTION_TEXT, OPTION_ANY_TIME, AT(recipients_file), 0, 0,
+	 NULL, "FILE", "encrypt to the age recipients in this file too, one per line"},
+	{"unencrypted", 0, RUN | READ, OPTION_FLAG, OPTION_AT_START, AT(unencrypted), 0, 0,
+	 "false", NULL, "write files that anyone can read, instead of -r and -R"},
+	{"names", 0, RUN | READ, OPTION_TEXT, OPTION_ANY_TIME, AT(names), 0, 0,
+	 NULL, "FILE", "take the names of sessions and of addresses inside them from this file"},
+	{"unknown-sessions", 0, RUN | READ, OPTION_CHOICE, OPTION_ANY_TIME, AT(unknown_sessions), 0, 0,
+	 "full", "full|headers|count|drop", "what is kept of sessions that the names file does not have"},
+	{"allow", 0, RUN, OPTION_ALLOW, OPTION_AT_START, 0, 0, 0,
+	 NULL, "CIDR", "take mirrored packets from these outer sources only; repeat for more"},
+	{"mode", 0, RUN, OPTION_CHOICE, OPTION_AT_START, AT(mode), 0, 0,
+	 "auto", "auto|native|generic", "XDP mode; auto: native, else generic"},
+	{"workers", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(workers), 1, STEER_WORKERS_MAX,
+	 NULL, "N", "worker threads (run: one per CPU, at most 4; read: 1)"},
+	{"port", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(port), 1, 65535,
+	 "4789", "N", "UDP port of VXLAN"},
+	{"ring", 0, RUN, OPTION_POWER, OPTION_AT_START, AT(ring), 64, 65536,
+	 "4096", "N", "RX descriptors per queue and worker, a power of two"},
+	{"slack", 0, RUN, OPTION_TIME, OPTION_AT_START, AT(slack_ns), 0, 10000000000u,
+	 "20ms", "TIME", "how long a packet waits for earlier ones of other queues"},
+	{"sessions-max", 0, RUN | READ, OPTION_NUMBER, OPTION_UPWARD, AT(sessions_max), 1, 1u << 20,
+	 "4096", "N", "sessions known at most; packets of further ones end as session_cap"},
+	{"flows-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(flows_max), 64, 16u << 20,
+	 "65536", "N", "flows per worker"},
+	{"series-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(series_max), 100, 10000000,
+	 "100000", "N", "series of sessions in the metrics at most"},
+	{"histograms-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(histograms_max), 1, 1u << 20,
+	 "4096", "N", "histograms per worker at most"},
+	{"chunks", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(chunks), 2, HANDOFF_CHUNKS_MAX,
+	 "16", "N", "chunks between a worker and the writer"},
+	{"chunk-size", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(chunk_len), 128u << 10, 64u << 20,
+	 "1MiB", "SIZE", "size of a chunk"},
+	{"split", 0, RUN | READ, OPTION_CHOICE, OPTION_AT_START, AT(split), 0, 0,
+	 "none", "none|session", "one file for all sessions, or one for each"},
+	{"rotate-size", 0, RUN | READ, OPTION_SIZE, OPTION_ANY_TIME, AT(rotate_len), 64u << 10, UINT64_MAX,
+	 "256MiB", "SIZE", "begin a new file after so many bytes"},
+	{"rotate-time", 0, RUN | READ, OPTION_TIME, OPTION_ANY_TIME, AT(rotate_ns), 0, UINT64_MAX,
+	 "5m", "TIME", "begin a new file after so much packet time; 0: never"},
+	{"level", 0, RUN | READ, OPTION_LEVEL, OPTION_AT_START, AT(level), 0, 0,
+	 "1", "N", "zstd level, -7 to 19"},
+	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_UPWARD, AT(memory), 1u << 20, UINT64_MAX,
+	 "2GiB", "SIZE", "refuse to start if more could be needed"},
+	{"listen", 0, RUN, OPTION_LISTEN, OPTION_AT_START, AT(listen), 0, 0,
+	 "127.0.0.1:9789", "ADDR:PORT", "serve /metrics there, or 'none'"},
+	{"health-listen", 0, RUN, OPTION_LISTEN, OPTION_AT_START, AT(health_listen), 0, 0,
+	 "none", "ADDR:PORT", "serve /-/healthy and /-/ready alone there, for load balancers"},
+	{"metrics", 0, RUN | READ, OPTION_TEXT, OPTION_AT_START, AT(metrics), 0, 0,
+	 NULL, "FILE", "write the last numbers there in Prometheus text; - is standard output"},
+	{"help", 'h', RUN | READ, OPTION_HELP, OPTION_AT_START, 0, 0, 0,
+	 NULL, NULL, "this text"},
+};
+/* clang-format on */
+
+const unsigned option_n = sizeof(option_rows) / sizeof(option_rows[0]);
+_Static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTION_ROWS_MAX, "room for all");
+
+const struct option_row *option_find(const char *name)
+{
+	for (unsigned i = 0; i < option_n; i++)
+		if (!strcmp(option_rows[i].name, name))
+			return &option_rows[i];
+	return NULL;
+}
+
+bool option_is_key(const struct option_row *row)
+{
+	return row->type != OPTION_FILE && row->type != OPTION_HELP;
+}
+
+bool option_is_list(const struct option_row *row)
+{
+	return row->type == OPTION_RECIPIENT || row->type == OPTION_ALLOW;
+}
+
+/* ---- numbers ---- */
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit size_units[] = {
+	{"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"B", 1}};
+static const struct unit time_units[] = {{"s", 1000000000}, {"ms", 1000000}, {"ns", 1}};
+static const struct unit no_units[] = {{"", 1}};
+
+/* A bound as people write it, in the largest unit of which it is a multiple. */
+static void format_bound(char *out, size_t len, enum option_type type, uint64_t value)
+{
+	const struct unit *unit = type == OPTION_SIZE   ? size_units
+				  : type == OPTION_TIME ? time_units
+							: no_units;
+
+	if (!value)
+		unit = no_units;
+	while (value % unit->factor)
+		unit++;
+	(void)snprintf(out, len, "%" PRIu64 "%s", value / unit->factor, unit->name);
+}
+
+static int fail_range(const struct option_row *row, struct err *err)
+{
+	char min[32], max[32];
+
+	format_bound(min, sizeof(min), row->type, row->min);
+	format_bound(max, sizeof(max), row->type, row->max);
+	if (row->max == UINT64_MAX)
+		return err_set(err, -EINVAL, "allowed is %s or more", min);
+	return err_set(err, -EINVAL, "allowed is %s to %s", min, max);
+}
+
+static int set_number(const struct option_row *row, const char *text, uint64_t *field,
+		      struct err *err)
+{
+	uint64_t value;
+
+	if (row->type == OPTION_SIZE && !value_size(&value, text))
+		return err_set(err, -EINVAL, "a size such as 64MiB is wanted");
+	if (row->type == OPTION_TIME && !value_time(&value, text))
+		return err_set(err, -EINVAL, "a time such as 20ms or 5m is wanted");
+	if (row->type != OPTION_SIZE && row->type != OPTION_TIME && !value_number(&value, text))
+		return err_set(err, -EINVAL, "a number is wanted");
+	if (value < row->min || value > row->max)
+		return fail_range(row, err);
+	if (row->type == OPTION_POWER && (value & (value - 1)))
+		return err_set(err, -EINVAL, "a power of two is wanted");
+	*field = value;
+	return 0;
+}
+
+static int set_level(const char *text, int64_t *field, struct err *err)
+{
+	char *end;
+	const long value = strtol(text, &end, 10);
+
+	if (!strchr("-0123456789", *text) || end == text || *end || value < -7 || value > 19)
+		return err_set(err, -EINVAL, "allowed is -7 (fast) to 19 (small)");
+	*field = value;
+	return 0;
+}
+
+/* ---- words ---- */
+
+static int set_choice(const struct option_row *row, const char *text, uint64_t *field,
+		      struct err *err)
+{
+	const size_t len = strcspn(text, "|");
+	uint64_t number = 0;
+
+	for (const char *word = row->value; word && len && !text[len]; number++) {
+		if (!strncmp(word, text, len) && (word[len] == '|' || !word[len])) {
+			*field = number;
+			return 0;
+		}
+		word = strchr(word, '|');
+		word = word ? word + 1 : NULL;
+	}
+	return err_set(err, -EINVAL, "one of %s is wanted", row->value);
+}
+
+static int set_flag(const char *text, bool *field, struct err *err)
+{
+	const bool is_true = !strcmp(text, "true");
+
+	if (!is_true && strcmp(text, "false"))
+		return err_set(err, -EINVAL, "true or false is wanted");
+	*field = is_true;
+	return 0;
+}
+
+static int set_text(const struct option_row *row, const char *text, const char **field,
+		    struct err *err)
+{
+	if (!*text)
+		return err_set(err, -EINVAL, "%s is wanted", row->value);
+	*field = text;
+	return 0;
+}
+
+/* ---- addresses ---- */
+
+/* ADDRESS:PORT, [V6]:PORT, or :PORT for every address. */
+static bool is_endpoint(const char *text)
+{
+	char host[64];
+	struct address address;
+	uint64_t port;
+	const char *colon = strrchr(text, ':');
+
+	if (!colon || colon - text >= (int)sizeof(host) || !value_number(&port, colon + 1) ||
+	    port < 1 || port > 65535)
+		return false;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+	if (!*host)
+		return true;
+	if (*host != '[')
+		return !strchr(host, ':') && value_address(&address, host);
+	const size_t n = strlen(host);
+	if (host[n - 1] != ']')
+		return false;
+	host[n - 1] = 0;
+	return strchr(host, ':') && value_address(&address, host + 1);
+}
+
+static int set_listen(const char *text, const char **field, struct err *err)
+{
+	if (strcmp(text, "none") && !is_endpoint(text))
+		return err_set(err, -EINVAL,
+			       "an address and port such as 127.0.0.1:9789 or [::1]:9789, or none, "
+			       "is wanted");
+	*field = text;
+	return 0;
+}
+
+/* ADDRESS or ADDRESS/LENGTH. */
+static bool is_prefix(const char *text)
+{
+	char host[64];
+	struct address address;
+	uint64_t len = 0;
+	const size_t n = strcspn(text, "/");
+
+	if (n >= sizeof(host) || (text[n] && !value_number(&len, text + n + 1)))
+		return false;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)n, text);
+	return value_address(&address, host) && len <= (strchr(host, ':') ? 128 : 32);
+}
+
+static int add_allow(struct config *c, const char *text, struct err *err)
+{
+	if (!is_prefix(text))
+		return err_set(err, -EINVAL, "an address or prefix such as 10.1.0.0/16 is wanted");
+	if (c->n_allow == CONFIG_ALLOW_MAX)
+		return err_set(err, -EINVAL, "more than %d prefixes", CONFIG_ALLOW_MAX);
+	c->allow[c->n_allow++] = text;
+	return 0;
+}
+
+static int add_recipient(struct config *c, const char *text, struct err *err)
+{
+	if (c->n_recipients == SEAL_RECIPIENTS_MAX)
+		return err_set(err, -EINVAL, "more than %d recipients", SEAL_RECIPIENTS_MAX);
+	const int ret = seal_recipient_parse(&c->recipients[c->n_recipients], text, err);
+	c->n_recipients += !ret;
+	return ret;
+}
+
+/* ---- all of them ---- */
+
+int option_set(struct config *c, const struct option_row *row, const char *text, struct err *err)
+{
+	void *field = (char *)c + row->offset;
+
+	switch (row->type) {
+	case OPTION_HELP:
+		return 0;
+	case OPTION_TEXT:
+	case OPTION_FILE:
+		return set_text(row, text, field, err);
+	case OPTION_FLAG:
+		return set_flag(text, field, err);
+	case OPTION_LEVEL:
+		return set_level(text, field, err);
+	case OPTION_CHOICE:
+		return set_choice(row, text, field, err);
+	case OPTION_LISTEN:
+		return set_listen(text, field, err);
+	case OPTION_RECIPIENT:
+		return add_recipient(c, text, err);
+	case OPTION_ALLOW:
+		return add_allow(c, text, err);
+	case OPTION_NUMBER:
+	case OPTION_POWER:
+	case OPTION_SIZE:
+	case OPTION_TIME:
+		break;
+	}
+	return set_number(row, text, field, err);
+}
+
+void option_clear(struct config *c, const struct option_row *row)
+{
+	if (row->type == OPTION_RECIPIENT)
+		c->n_recipients = 0;
+	if (row->type == OPTION_ALLOW)
+		c->n_allow = 0;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool is_same_recipients(const struct config *a, const struct config *b)
+{
+	return a->n_recipients == b->n_recipients &&
+	       !memcmp(a->recipients, b->recipients, a->n_recipients * sizeof(a->recipients[0]));
+}
+
+static bool is_same_allow(const struct config *a, const struct config *b)
+{
+	for (unsigned i = 0; i < a->n_allow && i < b->n_allow; i++)
+		if (strcmp(a->allow[i], b->allow[i]))
+			return false;
+	return a->n_allow == b->n_allow;
+}
+
+bool option_is_equal(const struct option_row *row, const struct config *a, const struct config *b)
+{
+	const void *in_a = (const char *)a + row->offset, *in_b = (const char *)b + row->offset;
+
+	switch (row->type) {
+	case OPTION_HELP:
+		return true;
+	case OPTION_TEXT:
+	case OPTION_FILE:
+	case OPTION_LISTEN:
+		return is_same_text(*(const char *const *)in_a, *(const char *const *)in_b);
+	case OPTION_FLAG:
+		return *(const bool *)in_a == *(const bool *)in_b;
+	case OPTION_LEVEL:
+		return *(const int64_t *)in_a == *(const int64_t *)in_b;
+	case OPTION_RECIPIENT:
+		return is_same_recipients(a, b);
+	case OPTION_ALLOW:
+		return is_same_allow(a, b);
+	case OPTION_NUMBER:
+	case OPTION_POWER:
+	case OPTION_SIZE:
+	case OPTION_TIME:
+	case OPTION_CHOICE:
+		break;
+	}
+	return option_number(row, a) == option_number(row, b);
+}
+
+uint64_t option_number(const struct option_row *row, const struct config *c)
+{
+	return *(const uint64_t *)(const void *)((const char *)c + row->offset);
+}
