@@ -135,12 +135,12 @@ static void put_entries(struct names *names, const struct names_entry *entries)
 
 	for (uint32_t i = 0; i < names->n_sessions; first += entries[i].n_addresses, i++) {
 		session[i] = make_row(names, &entries[i], first, &used);
-		for (uint32_t j = 0; j < entries[i].n_addresses; j++) {
+		for (uint32_t j = 0; j < entries[i].n_addresses; j++, address++) {
 			const struct names_address *a = &entries[i].addresses[j];
-			*address++ = (struct address_row){.address = a->address,
-							  .from_ns = a->from_ns,
-							  .until_ns = a->until_ns,
-							  .nf = put_text(names, &used, a->nf)};
+			*address = (struct address_row){.address = a->address,
+							.from_ns = a->from_ns,
+							.until_ns = a->until_ns,
+							.nf = put_text(names, &used, a->nf)};
 		}
 	}
 	assert(used == names->text_len);
