@@ -134,10 +134,10 @@ static int load_program(struct attach *a, const struct attach_config *config, st
 	(void)bpf_map__set_max_entries(s->maps.taken, sockets);
 	(void)bpf_map__set_max_entries(s->maps.sockets, sockets);
 	const int ret = steer__load(s);
-	if (ret == -EPERM)
+	if (ret == -EPERM || ret == -EACCES) /* EACCES: the verifier, without CAP_PERFMON */
 		return err_set(err, ret,
 			       "not allowed to load the XDP program: run as root or with CAP_BPF, "
-			       "CAP_NET_ADMIN and CAP_NET_RAW");
+			       "CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW");
 	if (ret)
 		return err_set(
 			err, ret,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "abi.h"
@@ -34,6 +35,20 @@ static uint32_t queues_by_sysfs(const char *interface)
 		(void)snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u", interface, n);
 	while (!access(path, F_OK) && n++ < STEER_QUEUES_MAX);
 	return n;
+}
+
+int attach_nic_kernel(struct err *err)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	/* 5.18: the first whose redirects carry packets of several buffers (xdp.frags). */
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2 || major > 5 ||
+	    (major == 5 && minor >= 18))
+		return 0;
+	return err_set(err, -ENOSYS,
+		       "kernel %s is too old: 5.18 or later is needed ('uname -r' tells)",
+		       name.release);
 }
 
 int attach_nic_queues(const char *interface, uint32_t *queues, struct err *err)

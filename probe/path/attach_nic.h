@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+/* -ENOSYS with a sentence: this kernel is too old. */
+int attach_nic_kernel(struct err *err);
 /* RX queues: 1 to STEER_QUEUES_MAX, else an error that says how to lower them. */
 int attach_nic_queues(const char *interface, uint32_t *queues, struct err *err);
 /* Descriptors of the driver's own RX rings; 0: it does not tell. */

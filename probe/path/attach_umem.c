@@ -35,7 +35,7 @@ static int register_memory(struct attach_umem *u, const struct attach_umem_confi
 	if (ret == -EPERM)
 		return err_set(err, ret,
 			       "not allowed to open AF_XDP sockets: run as root or with CAP_BPF, "
-			       "CAP_NET_ADMIN and CAP_NET_RAW");
+			       "CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW");
 	if (ret)
 		return err_set(err, ret,
 			       "cannot register %zu bytes of packet memory: %s ('ulimit -l' or "

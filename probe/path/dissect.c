@@ -115,6 +115,35 @@ static void dissect_transport(const struct inner *in, const uint8_t *data, uint3
 		flow_set(out, in, ip, wire_u16(t + 4), wire_u16(t + 4));
 }
 
+static uint32_t transport_len(const struct inner *in, const uint8_t *t, uint32_t room)
+{
+	const uint32_t tcp = room >= 13 ? (t[12] >> 4) * 4u : 0;
+
+	switch (in->proto) {
+	case INNER_TCP:
+		return tcp < 20 ? 20 : tcp;
+	case INNER_SCTP:
+		return 12;
+	case INNER_UDP:
+	case INNER_ICMP:
+	case INNER_ICMPV6:
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+static uint16_t payload_of(const struct inner *in, const uint8_t *data, uint32_t len)
+{
+	if (in->l4)
+		return (uint16_t)(in->l4 + transport_len(in, data + in->l4, len - in->l4));
+	if (in->version == 4)
+		return (uint16_t)(in->l3 + (data[in->l3] & 0xf) * 4u);
+	if (in->version == 6) /* of a later fragment, with its fragment header */
+		return in->l3 + INNER_IPV6_LEN + 8;
+	return in->l3 ? in->l3 : (uint16_t)(INNER_ETHERNET_LEN + 4 * in->n_vlan);
+}
+
 static uint32_t marks_of(const struct inner *in)
 {
 	static const uint32_t of_fault[] = {
@@ -145,6 +174,7 @@ void dissect_frame(const uint8_t *data, uint32_t len, uint32_t cap_len, struct d
 		.marks = marks_of(&in),
 		.l3 = in.l3,
 		.l4 = in.l4,
+		.payload = payload_of(&in, data, len),
 	};
 	if (out->wire_len > cap_len)
 		out->marks |= MARK_BIT(TRUNCATED);

@@ -32,6 +32,7 @@ struct dissected {
 	uint32_t ip_len;   /* by the IP header; 0: not IP, or a header that does not tell */
 	uint32_t marks;    /* 1u << MARK_... */
 	uint16_t l3, l4;   /* offsets of the IP and the transport header; 0: none */
+	uint16_t payload;  /* where the innermost header that was found ends; may be cut before */
 };
 
 /*

@@ -11,12 +11,17 @@
  * session carried a common MAC and then ENROLL_RUN in a row do not, (source, VNI) has been given to
  * another ENI: a new generation begins, with the first frame of the run as far as its record is
  * still in the worker's hands. A frame with the old MAC within the run proves that there is no such
- * MAC, and the session keeps its generation for good. Frames to group addresses prove nothing.
+ * MAC, and the session keeps its generation for good. Frames to group addresses prove nothing. A
+ * generation also ends when `identify` names another ENI.
+ *
+ * Direction: by the ENI's MAC, which identify gives, or is the one common to all frames; where two
+ * are, the one that goes with the outer source as the inner address.
  */
 #pragma once
 
 #include "abi.h"
 #include "base/err.h"
+#include "path/decap.h"
 #include "siphash.h"
 
 #include <stdbool.h>
@@ -45,35 +50,57 @@ struct session {
 	uint32_t previous;   /* id of the generation before, or ENROLL_UNKNOWN */
 };
 
+/* Who is behind a (source, VNI), as far as somebody has said so. */
+struct enroll_identity {
+	enum session_policy policy;
+	uint64_t mac;      /* of the ENI; 0: not said */
+	uint64_t eni;      /* differs for different ENIs; 0: not said */
+	uint64_t until_ns; /* source clock: this holds for earlier packets; UINT64_MAX: always */
+};
+
 struct enroll_config {
-	uint32_t sessions_max, workers;
+	uint32_t sessions_max; /* cap, at most sessions_room */
+	uint32_t sessions_room, workers;
 	struct siphash_key key;
 	void (*ask)(void *arg); /* called by a worker after it posted a letter */
 	void *ask_arg;
-	/* Called by enroll_serve for each new session, ids in order from 0, before it can be found.
-	 */
-	void (*publish)(void *arg, uint32_t id, const struct session *session);
-	void *publish_arg;
+	/* Of a packet at time_ns. NULL: nobody knows any. */
+	void (*identify)(void *arg, const struct address *source, uint32_t vni, uint64_t time_ns,
+			 struct enroll_identity *out);
+	/* For each new session, ids in order from 0, before it can be found; and for each known one
+	 * that was identified anew at time_ns. */
+	void (*publish)(void *arg, uint32_t id, const struct session *session, uint64_t time_ns);
+	void *arg; /* of identify and publish */
 };
 
 struct enroll;
 
 int enroll_open(struct enroll **out, const struct enroll_config *config, struct err *err);
 void enroll_close(struct enroll *enroll);
-size_t enroll_memory(uint32_t sessions_max, uint32_t workers);
+size_t enroll_memory(uint32_t sessions_room, uint32_t workers);
 
 /* ---- worker ---- */
 
 #define ENROLL_NO_RUN UINT64_MAX
 
-/* Id of the session of a packet with this inner frame, ENROLL_UNKNOWN or ENROLL_REFUSED. sequence
- * grows with the worker's packets. On a new generation's first frame *since is the sequence from
- * which on packets that were given to session->previous belong to it; else ENROLL_NO_RUN. */
-uint32_t enroll_packet(struct enroll *enroll, unsigned worker, const struct address *source,
-		       uint32_t vni, const uint8_t *inner, uint32_t len, uint64_t sequence,
-		       uint64_t *since);
+struct enrolled {
+	uint32_t session; /* id, ENROLL_UNKNOWN or ENROLL_REFUSED: then the rest says nothing */
+	enum session_policy policy;
+	enum session_direction direction;
+	/* On a new generation's first frame: the sequence from which on packets that were given to
+	 * session->previous belong to it; else ENROLL_NO_RUN. */
+	uint64_t since;
+};
+
+/* The packet's sequence grows with the worker's packets. */
+void enroll_packet(struct enroll *enroll, unsigned worker, const struct packet *packet,
+		   struct enrolled *out);
 
 /* ---- control thread, or the worker whose own it is ---- */
 
 /* Answers every letter box. */
 void enroll_serve(struct enroll *enroll);
+/* Identifies anew at now_ns: all sessions, or those whose identity has run out. */
+void enroll_review(struct enroll *enroll, uint64_t now_ns, bool all);
+/* The cap may be raised up to sessions_room; a lower one is not taken. */
+void enroll_raise_cap(struct enroll *enroll, uint32_t sessions_max);

@@ -74,11 +74,74 @@ static void turn(struct capturer *c, int handover, int timeout_ms)
 	read_queues(c);
 }
 
-static bool has_ended(int handover)
+/* ---- orders ---- */
+
+/* Behind it comes the names' descriptor, if there is one; the answer is one byte. */
+struct order {
+	struct engine_settings settings;
+	bool has_names;
+};
+
+int capturer_order(int socket, const struct engine_settings *settings, const struct names *names,
+		   struct err *err)
+{
+	struct order order;
+	char done;
+	int fd = -1;
+	int ret = names ? names_send(names, &fd, err) : 0;
+
+	if (ret)
+		return ret;
+	memset(&order, 0, sizeof(order)); /* its holes too */
+	order.settings = *settings;
+	order.has_names = names;
+	ret = fdpass_send(socket, &order, sizeof(order), NULL, 0);
+	if (!ret && names)
+		ret = fdpass_send(socket, "n", 1, &fd, 1);
+	if (!ret)
+		ret = fdpass_receive(socket, &done, 1, NULL, 0);
+	if (fd >= 0)
+		(void)close(fd);
+	return ret ? err_set(err, ret, "the capture process does not answer: %s", strerror(-ret))
+		   : 0;
+}
+
+static int receive_names(struct names **names, int handover, struct err *err)
+{
+	char byte;
+	int fd;
+	int ret = fdpass_receive(handover, &byte, 1, &fd, 1);
+
+	if (ret)
+		return err_set(err, ret, "no names from the starter: %s", strerror(-ret));
+	ret = names_map(names, fd, err);
+	(void)close(fd);
+	return ret;
+}
+
+/* False: the starter wants an end, or is gone. */
+static bool follow_order(struct capturer *c, int handover)
+{
+	struct order order;
+	struct names *names = NULL;
+	struct err err;
+
+	if (fdpass_receive(handover, &order, sizeof(order), NULL, 0))
+		return false;
+	if (order.has_names && receive_names(&names, handover, &err)) {
+		log_line("%s", err.text);
+		return false;
+	}
+	engine_set(c->engine, &order.settings, names);
+	return send(handover, "d", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* False: the end has come. */
+static bool follow_orders(struct capturer *c, int handover)
 {
 	struct pollfd p = {.fd = handover, .events = POLLIN};
 
-	return poll(&p, 1, 0) > 0;
+	return poll(&p, 1, 0) <= 0 || follow_order(c, handover);
 }
 
 /* XDP is detached. What it gave before has to come out of the rings, then the workers may end. */
@@ -99,19 +162,22 @@ static void drain(struct capturer *c)
 	read_queues(c);
 }
 
-static int start(struct capturer *c, const struct config *config,
-		 const struct engine_config *engine, int handover, struct err *err)
+static int start(struct capturer *c, const struct capturer_config *config, int handover,
+		 struct err *err)
 {
-	int ret = engine_open(&c->engine, engine, c->stats, err);
+	int ret = engine_open(&c->engine, config->engine, c->stats, err);
 
-	if (ret || (ret = open_sources(c, config, err)) || (ret = engine_start(c->engine, err)))
+	if (ret)
+		return ret;
+	engine_set(c->engine, config->settings, config->names);
+	if ((ret = open_sources(c, config->config, err)) || (ret = engine_start(c->engine, err)))
 		return ret;
 	return send(handover, "r", 1, MSG_NOSIGNAL) == 1
 		       ? 0
 		       : err_set(err, -errno, "the starter is gone: %s", strerror(errno));
 }
 
-int capturer_main(const struct config *config, const struct engine_config *engine, int handover)
+int capturer_main(const struct capturer_config *config, int handover)
 {
 	static struct capturer c;
 	struct err err = {""};
@@ -123,11 +189,11 @@ int capturer_main(const struct config *config, const struct engine_config *engin
 		log_line("%s", err.text);
 		return 1;
 	}
-	if (start(&c, config, engine, handover, &err)) {
+	if (start(&c, config, handover, &err)) {
 		log_line("%s", err.text);
 		return 1;
 	}
-	while (!has_ended(handover))
+	while (follow_orders(&c, handover))
 		turn(&c, handover, TURN_MS);
 	drain(&c);
 	engine_close(c.engine);

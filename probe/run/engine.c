@@ -15,6 +15,7 @@
 #include "path/enroll.h"
 #include "path/flow.h"
 #include "path/handoff.h"
+#include "run/naming.h"
 #include "run/worker.h"
 #include "run/writer.h"
 
@@ -30,6 +31,8 @@ struct engine {
 	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */
 	struct enroll *enroll[STEER_WORKERS_MAX];
 	pthread_mutex_t publishing;
+	uint64_t *labels_ns; /* [sessions_room] time of the packet that labels are of */
+	struct naming *naming;
 	struct writer *writer;
 	struct handoff *handoffs[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
@@ -48,12 +51,41 @@ static void serve_oneself(void *arg)
 	enroll_serve(*(struct enroll **)arg);
 }
 
-/* Control thread, or the first worker of several that all come to the same session. */
-static void publish_session(void *arg, uint32_t id, const struct session *session)
+static int64_t offset_of(const struct engine *e)
+{
+	return atomic_load_explicit(&e->offset_ns, memory_order_relaxed);
+}
+
+static void identify_session(void *arg, const struct address *source, uint32_t vni,
+			     uint64_t time_ns, struct enroll_identity *out)
+{
+	const struct engine *e = arg;
+	const int64_t offset_ns = offset_of(e);
+
+	naming_identify(e->naming, source, vni, (int64_t)time_ns + offset_ns, out);
+	if (out->until_ns != UINT64_MAX)
+		out->until_ns -= (uint64_t)offset_ns;
+}
+
+static void describe_session(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out)
+{
+	const struct engine *e = arg;
+
+	naming_labels(e->naming, &stats_sessions(e->stats)[session], at_ns, out);
+}
+
+/* Control thread; of files each worker, and the first one's word counts. */
+static void publish_session(void *arg, uint32_t id, const struct session *session, uint64_t time_ns)
 {
 	struct engine *e = arg;
+	struct session_labels labels;
 
+	naming_labels(e->naming, session, (int64_t)time_ns + offset_of(e), &labels);
 	(void)pthread_mutex_lock(&e->publishing);
+	if (id == e->stats->n_sessions || time_ns > e->labels_ns[id]) {
+		e->labels_ns[id] = time_ns;
+		stats_set_labels(e->stats, id, &labels);
+	}
 	if (id == e->stats->n_sessions) {
 		stats_sessions(e->stats)[id] = *session;
 		/* Release: who sees the count finds the session; pairs with the exporter. */
@@ -71,12 +103,13 @@ static struct handoff_config handoff_config(const struct engine_config *c, struc
 size_t engine_memory(const struct engine_config *c)
 {
 	const struct handoff_config handoff = handoff_config(c, NULL);
-	struct stats stats = {.sessions_max = c->sessions_max};
+	struct stats stats = {.sessions_max = c->sessions_room};
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
 
 	/* An enroll for each worker is more than one for all. */
-	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_max, 1) +
+	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
+	       c->sessions_room * sizeof(uint64_t) +
 	       c->workers * (handoff_memory(&handoff) + flow_memory(c->flows_max)) +
 	       writer_memory(&writer);
 }
@@ -106,11 +139,13 @@ static int open_enrolls(struct engine *e, struct err *err)
 {
 	const bool shared = e->stats->is_live;
 	struct enroll_config config = {.sessions_max = e->config.sessions_max,
+				       .sessions_room = e->config.sessions_room,
 				       .workers = shared ? e->config.workers : 1,
 				       .key = e->config.decap.key,
 				       .ask = shared ? ring_control : serve_oneself,
+				       .identify = identify_session,
 				       .publish = publish_session,
-				       .publish_arg = e};
+				       .arg = e};
 	int ret = 0;
 
 	for (uint32_t i = 0; i < (shared ? 1 : e->config.workers) && !ret; i++) {
@@ -131,21 +166,25 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->stats = stats;
 	(void)pthread_mutex_init(&e->publishing, NULL);
 	atomic_init(&e->stop_at, UINT64_MAX);
+	e->config.output.describe = describe_session;
+	e->config.output.describe_arg = e;
 	const struct writer_config writer = {.workers = config->workers,
 					     .stats = stats,
-					     .output = config->output,
+					     .output = e->config.output,
 					     .split = config->split,
 					     .offset_ns = &e->offset_ns,
 					     .control = &e->bell};
-	int ret = bell_init(&e->bell, err);
-	if (ret || (ret = open_enrolls(e, err)) || (ret = writer_open(&e->writer, &writer, err)))
+	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
+	int ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
+	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
+	    (ret = writer_open(&e->writer, &writer, err)))
 		goto fail;
 	for (uint32_t i = 0; i < config->workers; i++)
 		if ((ret = open_worker(e, i, err)))
 			goto fail;
 	writer_set_handoffs(e->writer, e->handoffs);
 	if (stats->is_live)
-		e->offset_ns = clock_offset_ns(&stats->clock_error_ns);
+		stats->offset_ns = e->offset_ns = clock_offset_ns(&stats->clock_error_ns);
 	*out = e;
 	return 0;
 fail:
@@ -164,6 +203,8 @@ void engine_close(struct engine *e)
 		handoff_close(e->handoffs[i]);
 		enroll_close(e->enroll[i]);
 	}
+	naming_close(e->naming);
+	free(e->labels_ns);
 	(void)pthread_mutex_destroy(&e->publishing);
 	bell_fini(&e->bell);
 	free(e);
@@ -172,6 +213,16 @@ void engine_close(struct engine *e)
 void engine_set_source(struct engine *e, unsigned worker, struct capture *source)
 {
 	e->workers[worker].config.capture = source;
+}
+
+void engine_set(struct engine *e, const struct engine_settings *settings, struct names *names)
+{
+	naming_set(e->naming, names, settings->unknown);
+	writer_set(e->writer, &settings->output);
+	if (!e->stats->is_live)
+		return;
+	enroll_raise_cap(e->enroll[0], settings->sessions_max);
+	enroll_review(e->enroll[0], clock_monotonic_ns(), true);
 }
 
 static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
@@ -213,7 +264,7 @@ int engine_start(struct engine *e, struct err *err)
 
 static void follow_clock(struct engine *e)
 {
-	const int64_t before = atomic_load_explicit(&e->offset_ns, memory_order_relaxed);
+	const int64_t before = offset_of(e);
 	uint64_t error_ns;
 	const int64_t now = clock_offset_ns(&error_ns);
 
@@ -226,6 +277,7 @@ static void follow_clock(struct engine *e)
 				 __ATOMIC_RELAXED);
 	}
 	atomic_store_explicit(&e->offset_ns, now, memory_order_relaxed); /* the writer polls it */
+	__atomic_store_n(&e->stats->offset_ns, now, __ATOMIC_RELAXED);
 }
 
 static void count_places(struct engine *e)
@@ -257,8 +309,12 @@ void engine_turn(struct engine *e, int fd, int timeout_ms)
 	bell_leave(&e->bell);
 	answer_workers(e);
 	count_places(e);
-	if (e->stats->is_live)
-		follow_clock(e);
+	if (!e->stats->is_live)
+		return;
+	follow_clock(e);
+	const uint64_t now_ns = clock_monotonic_ns();
+	enroll_review(e->enroll[0], now_ns, false);
+	stats_set(&e->stats->heartbeat_ns, now_ns);
 }
 
 void engine_stop(struct engine *e)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "config/names.h"
 #include "path/capture.h"
 #include "path/decap.h"
 #include "run/output.h"
@@ -19,12 +20,20 @@
 
 struct engine_config {
 	uint32_t workers;
-	uint32_t sessions_max;
+	uint32_t sessions_max;      /* cap at start, at most sessions_room */
+	uint32_t sessions_room;     /* that memory is laid out for */
 	uint32_t flows_max;         /* per worker */
 	uint32_t chunks, chunk_len; /* per worker; bytes */
 	bool split;                 /* a file per session */
 	struct decap_config decap;
-	struct output_config output;
+	struct output_config output; /* describe is the engine's to set */
+};
+
+/* What may change while an engine runs. */
+struct engine_settings {
+	uint32_t sessions_max;       /* a lower one than before is not taken */
+	enum session_policy unknown; /* of sessions without a name */
+	struct output_settings output;
 };
 
 struct engine;
@@ -42,6 +51,10 @@ void engine_close(struct engine *engine);
 void engine_set_source(struct engine *engine, unsigned worker, struct capture *source);
 /* After a failure some threads may run: the process has to end without engine_close. */
 int engine_start(struct engine *engine, struct err *err);
+
+/* Control thread; once before engine_start, later at any time. names may be NULL and is the
+ * engine's from now on. */
+void engine_set(struct engine *engine, const struct engine_settings *settings, struct names *names);
 
 /* One turn of control: waits until a worker asks, a thread ends, fd (-1: none) is readable or
  * timeout_ms are over; answers; brings the control thread's statistics up to date. */

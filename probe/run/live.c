@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "base/fdpass.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "path/attach.h"
 #include "path/attach_nic.h"
 #include "run/capturer.h"
 #include "run/ledger.h"
 #include "run/plan.h"
+#include "run/reload.h"
 #include "serve/exporter.h"
 
 struct child {
@@ -30,11 +32,13 @@ struct child {
 struct live {
 	const struct config *config;
 	struct engine_config engine;
+	struct reload *reload;
 	struct stats_config stats_config;
 	struct attach_config attach_config;
 	struct attach *attach;
 	struct attach_maps maps;
 	struct stats *stats;
+	uint64_t heartbeat_ns; /* of the capture process, when the supervisor was last told of it */
 	int stats_fd, signals, listener;
 	struct child capture, exporter;
 };
@@ -76,7 +80,10 @@ static int fork_children(struct live *l, struct err *err)
 	if (ret)
 		return ret;
 	if (!l->capture.pid)
-		exit(capturer_main(l->config, &l->engine, socket));
+		exit(capturer_main(&(struct capturer_config){l->config, &l->engine,
+							     reload_settings(l->reload),
+							     reload_names(l->reload)},
+				   socket));
 	if (!wants_exporter(l->config))
 		return 0;
 	ret = fork_child(&l->exporter, &socket, err);
@@ -106,7 +113,8 @@ static int end_child(struct child *child)
 
 /* ---- start ---- */
 
-/* SIGHUP too: a terminal that closes sends it, often twice. */
+/* SIGHUP reloads; without a file to be read anew it ends the probe: a terminal that closes sends
+ * it, often twice. */
 static void fill_signals(sigset_t *set)
 {
 	(void)sigemptyset(set);
@@ -147,8 +155,8 @@ static int plan(struct live *l, struct err *err)
 						  .port = (uint16_t)c->port,
 						  .allow = c->allow,
 						  .n_allow = c->n_allow};
-	int ret = attach_nic_queues(c->interface, &queues, err);
-	if (ret)
+	int ret = attach_nic_kernel(err);
+	if (ret || (ret = attach_nic_queues(c->interface, &queues, err)))
 		return ret;
 	ret = plan_engine(c, queues, attach_memory(&l->attach_config, queues), &l->engine,
 			  &l->stats_config, err);
@@ -215,12 +223,14 @@ static int start(struct live *l, struct err *err)
 {
 	int ret = plan(l, err);
 
-	if (ret || (ret = plan_check_metrics(l->config, err)))
+	if (ret || (ret = plan_check_metrics(l->config, err)) ||
+	    (ret = reload_open(&l->reload, l->config, err)))
 		return ret;
 	block_signals();
 	if ((ret = fork_children(l, err)) || (ret = open_signals(l, err)) ||
 	    (ret = stats_open(&l->stats, &l->stats_fd, &l->stats_config, err)))
 		return ret;
+	reload_begin(l->reload, l->stats, l->capture.socket);
 	if (l->exporter.pid && (ret = exporter_listen(&l->listener, l->config->listen, err)))
 		return ret;
 	if ((ret = attach_open(&l->attach, &l->attach_config, err)) ||
@@ -228,11 +238,49 @@ static int start(struct live *l, struct err *err)
 	    (l->exporter.pid && (ret = feed_exporter(l, err))) ||
 	    (ret = attach_start(l->attach, err)))
 		return ret;
+	plan_log_memory(&l->stats_config, attach_memory(&l->attach_config, l->stats_config.queues));
+	__atomic_store_n(&l->stats->is_capturing, 1, __ATOMIC_RELAXED);
 	say_started(l);
+	notify_ready();
 	return 0;
 }
 
 /* ---- run and stop ---- */
+
+/* False: a signal that ends the probe. */
+static bool follow_signals(struct live *l)
+{
+	struct signalfd_siginfo info;
+
+	while (read(l->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGHUP || !l->config->file)
+			return false;
+		notify_reloading();
+		reload_all(l->reload);
+		notify_ready();
+	}
+	return true;
+}
+
+/* The probe is alive while its capture process is: a hung one is the supervisor's to end. */
+static void tell_supervisor(struct live *l)
+{
+	const uint64_t heartbeat_ns = stats_get(&l->stats->heartbeat_ns);
+
+	if (heartbeat_ns != l->heartbeat_ns)
+		notify_alive();
+	l->heartbeat_ns = heartbeat_ns;
+}
+
+static int timeout_ms(const struct live *l)
+{
+	const int reload_ms = reload_timeout_ms(l->reload);
+	const int watchdog_ms = notify_watchdog_interval_ms();
+
+	if (!watchdog_ms)
+		return reload_ms;
+	return reload_ms >= 0 && reload_ms < watchdog_ms ? reload_ms : watchdog_ms;
+}
 
 /* Until a signal comes (0), a child is gone or the interface is (-errno with a sentence). */
 static int wait_for_end(struct live *l, struct err *err)
@@ -240,17 +288,20 @@ static int wait_for_end(struct live *l, struct err *err)
 	struct pollfd p[] = {{.fd = l->signals, .events = POLLIN},
 			     {.fd = l->capture.socket, .events = POLLIN},
 			     {.fd = l->exporter.pid ? l->exporter.socket : -1, .events = POLLIN},
-			     {.fd = attach_fd(l->attach), .events = POLLIN}};
+			     {.fd = attach_fd(l->attach), .events = POLLIN},
+			     {.fd = reload_fd(l->reload), .events = POLLIN}};
 
 	for (;;) {
-		if (poll(p, 4, -1) < 0)
+		if (poll(p, 5, timeout_ms(l)) < 0)
 			continue;
-		if (p[0].revents)
+		tell_supervisor(l);
+		if (p[0].revents && !follow_signals(l))
 			return 0;
 		if (p[1].revents)
 			return err_set(err, -ECHILD, "the capture process has ended");
 		if (p[2].revents)
 			return err_set(err, -ECHILD, "the exporter process has ended");
+		reload_follow(l->reload);
 		if (!p[3].revents)
 			continue;
 		const int ret = attach_follow(l->attach, err);
@@ -292,6 +343,7 @@ static int run(struct live *l, struct err *err)
 	struct err end = {""};
 	int ret = wait_for_end(l, &end);
 
+	notify_stopping();
 	attach_stop(l->attach);
 	wait_for_capture(l);
 	const int code = end_child(&l->capture);
@@ -316,6 +368,7 @@ int live_run(const struct config *config, struct err *err)
 	(void)end_child(&l.capture);
 	(void)end_child(&l.exporter);
 	attach_close(l.attach);
+	reload_close(l.reload);
 	if (l.listener >= 0)
 		(void)close(l.listener);
 	if (l.stats_fd >= 0)

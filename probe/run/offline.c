@@ -120,14 +120,22 @@ int offline_run(const struct config *c, struct err *err)
 	struct engine *engine = NULL;
 	struct stats *stats = NULL;
 	int fd = -1;
+	struct engine_settings settings;
+	struct names *names = NULL;
 	int ret = plan_check_metrics(c, err);
 
-	if (ret || (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
+	if (ret || (c->names && (ret = names_load(&names, c->names, err))) ||
+	    (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
 	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||
 	    (ret = engine_open(&engine, &config, stats, err)))
 		goto done;
+	plan_log_memory(&stats_config, 0);
+	plan_settings(c, &settings);
+	engine_set(engine, &settings, names);
+	names = NULL;
 	ret = run_engine(engine, c, stats, err);
 done:
+	names_close(names);
 	engine_close(engine);
 	if (stats)
 		stats_close(stats);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 struct output_tools {
 	struct output_config config;
 	struct stats *stats;
+	pthread_mutex_t mutex;           /* over the next field */
+	struct output_settings next;     /* control */
+	struct output_settings settings; /* of files that began since; the writer's */
 	struct packer *packer;
 	uint8_t *sealed; /* room for one packed frame */
 	size_t sealed_cap;
@@ -33,6 +37,8 @@ struct output_session {
 struct output {
 	struct output_tools *tools;
 	struct store *store;
+	char name[64]; /* of the store, when files are named after their one session */
+	bool is_named_by_session;
 	struct pack *pack; /* NULL: no file is open */
 	struct seal *seal; /* NULL: not encrypted */
 	int64_t offset_ns;
@@ -55,14 +61,15 @@ static size_t packed_bound(const struct output_config *c)
 }
 
 /* seal_bound without a seal: tags for whole chunks, the chunk held back, the header. */
-static size_t sealed_bound(size_t len, unsigned recipients)
+static size_t sealed_bound(size_t len)
 {
-	return len + (len / SEAL_CHUNK + 2) * SEAL_TAG + SEAL_CHUNK + 256 + 128 * recipients;
+	return len + (len / SEAL_CHUNK + 2) * SEAL_TAG + SEAL_CHUNK + 256 +
+	       128 * SEAL_RECIPIENTS_MAX;
 }
 
 size_t output_tools_memory(const struct output_config *c)
 {
-	return packer_memory(&c->pack) + sealed_bound(packed_bound(c), c->n_recipients);
+	return packer_memory(&c->pack) + sealed_bound(packed_bound(c));
 }
 
 size_t output_memory(const struct output_config *c, uint32_t sessions)
@@ -80,7 +87,9 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 		return err_set(err, -ENOMEM, "out of memory");
 	t->config = *config;
 	t->stats = stats;
-	t->sealed_cap = sealed_bound(packed_bound(config), config->n_recipients);
+	t->settings = t->next = config->settings;
+	(void)pthread_mutex_init(&t->mutex, NULL);
+	t->sealed_cap = sealed_bound(packed_bound(config));
 	t->sealed = malloc(t->sealed_cap);
 	int ret = t->sealed ? packer_open(&t->packer, &config->pack, err)
 			    : err_set(err, -ENOMEM, "out of memory");
@@ -97,8 +106,23 @@ void output_tools_close(struct output_tools *t)
 	if (!t)
 		return;
 	packer_close(t->packer);
+	(void)pthread_mutex_destroy(&t->mutex);
 	free(t->sealed);
 	free(t);
+}
+
+void output_tools_set(struct output_tools *t, const struct output_settings *settings)
+{
+	(void)pthread_mutex_lock(&t->mutex);
+	t->next = *settings;
+	(void)pthread_mutex_unlock(&t->mutex);
+}
+
+static void take_settings(struct output_tools *t)
+{
+	(void)pthread_mutex_lock(&t->mutex);
+	t->settings = t->next;
+	(void)pthread_mutex_unlock(&t->mutex);
 }
 
 /* ---- fates ---- */
@@ -135,9 +159,9 @@ static void fail_file(struct output *o, int error, const char *doing)
 	o->is_failing = true;
 	if (o->pack)
 		count(o, o->failure, o->unwritten + pack_pending(o->pack));
-	if (o->has_kept)
+	if (o->store && o->has_kept)
 		store_abandon(o->store);
-	else
+	else if (o->store)
 		store_discard(o->store);
 	forget_file(o);
 }
@@ -244,15 +268,17 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	return n;
 }
 
-static int declare(struct output *o, struct output_session *slot, uint32_t session)
+static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
 {
 	const struct session *s = &stats_sessions(o->tools->stats)[session];
 	struct block_interface interface = {.linktype = BLOCK_LINKTYPE_ETHERNET,
 					    .snaplen = BLOCK_SNAPLEN};
+	struct session_labels labels;
 	char source[SESSION_NAME_MAX];
 	uint8_t block[1024];
 
-	stats_session_name(s, interface.name);
+	o->tools->config.describe(o->tools->config.describe_arg, session, at_ns, &labels);
+	(void)snprintf(interface.name, sizeof(interface.name), "%s", labels.name);
 	stats_address(&s->source, source);
 	(void)snprintf(interface.description, sizeof(interface.description), "vni=%u source=%s",
 		       s->vni, source);
@@ -306,25 +332,60 @@ static void undeclare_all(struct output *o)
 
 static int begin_seal(struct output *o, struct err *err)
 {
-	const struct output_config *c = &o->tools->config;
+	const struct output_settings *s = &o->tools->settings;
 
-	if (!c->n_recipients)
+	if (!s->n_recipients)
 		return 0;
-	const int ret = seal_open(&o->seal, c->recipients, c->n_recipients, seal_random, err);
+	const int ret = seal_open(&o->seal, s->recipients, s->n_recipients, seal_random, err);
 	return ret ? ret : write_bytes(o, o->tools->sealed, seal_header(o->seal, o->tools->sealed));
 }
 
-static bool begin_file(struct output *o, uint64_t time_ns, int64_t offset_ns)
+static int open_store(struct output *o, const char *name, bool is_first, struct err *err)
 {
+	const struct output_config *c = &o->tools->config;
+	const struct store_config config = {.dir = c->dir,
+					    .name = name,
+					    .suffix = c->settings.n_recipients ? ".pcapng.zst.age"
+									       : ".pcapng.zst",
+					    .recover_all_names = is_first};
+	struct store *before = o->store;
+	const int ret = store_open(&o->store, &config, err);
+
+	if (!ret)
+		store_close(before);
+	return ret;
+}
+
+/* The session may have got another NAME since the last file. */
+static int follow_name(struct output *o, uint32_t session, int64_t at_ns, struct err *err)
+{
+	struct session_labels labels;
+
+	if (!o->is_named_by_session)
+		return 0;
+	o->tools->config.describe(o->tools->config.describe_arg, session, at_ns, &labels);
+	if (o->store && !strcmp(labels.name, o->name))
+		return 0;
+	const int ret = open_store(o, labels.name, false, err);
+	if (!ret)
+		(void)snprintf(o->name, sizeof(o->name), "%s", labels.name);
+	return ret;
+}
+
+static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int64_t offset_ns)
+{
+	const int64_t wall_ns = (int64_t)time_ns + offset_ns;
 	struct err err;
 
 	o->offset_ns = offset_ns;
 	o->has_kept = false;
 	o->started_ns = o->latest_ns = time_ns;
 	undeclare_all(o);
-	int ret = store_begin(o->store, time_ns + (uint64_t)offset_ns, &err);
-	if (ret || (ret = begin_seal(o, &err)) ||
-	    (ret = pack_open(&o->pack, o->tools->packer, &err)) || (ret = add_section(o)))
+	take_settings(o->tools);
+	int ret = follow_name(o, session, wall_ns, &err);
+	if (ret || (ret = store_begin(o->store, (uint64_t)wall_ns, &err)) ||
+	    (ret = begin_seal(o, &err)) || (ret = pack_open(&o->pack, o->tools->packer, &err)) ||
+	    (ret = add_section(o)))
 		fail_file(o, ret, "begin");
 	return !ret;
 }
@@ -362,7 +423,7 @@ void output_end_file(struct output *o)
 
 void output_tick(struct output *o, uint64_t now_ns)
 {
-	const uint64_t limit_ns = o->tools->config.rotate_ns;
+	const uint64_t limit_ns = o->tools->settings.rotate_ns;
 
 	if (o->pack && limit_ns && now_ns > o->started_ns && now_ns - o->started_ns >= limit_ns)
 		output_end_file(o);
@@ -374,7 +435,7 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 	const uint64_t wall_ns = block_packet_time(block) + (uint64_t)o->offset_ns;
 	int ret = 0;
 
-	if (slot->interface == NOT_DECLARED && (ret = declare(o, slot, session)))
+	if (slot->interface == NOT_DECLARED && (ret = declare(o, slot, session, (int64_t)wall_ns)))
 		return ret;
 	if ((ret = room(o)))
 		return ret;
@@ -393,10 +454,10 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 	const uint64_t time_ns = block_packet_time(block);
 
 	output_tick(o, time_ns);
-	if (o->pack &&
-	    (store_written(o->store) >= o->tools->config.rotate_len || pack_is_exhausted(o->pack)))
+	if (o->pack && (store_written(o->store) >= o->tools->settings.rotate_len ||
+			pack_is_exhausted(o->pack)))
 		output_end_file(o);
-	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, time_ns, offset_ns))) {
+	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
 		count(o, o->failure, 1);
 		return;
 	}
@@ -414,19 +475,14 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 int output_open(struct output **out, struct output_tools *tools, const char *name,
 		uint32_t sessions, bool is_first, struct err *err)
 {
-	const struct output_config *c = &tools->config;
-	const struct store_config store = {.dir = c->dir,
-					   .name = name,
-					   .suffix = c->n_recipients ? ".pcapng.zst.age"
-								     : ".pcapng.zst",
-					   .recover_all_names = is_first};
 	struct output *o = calloc(1, sizeof(*o) + sessions * sizeof(o->session[0]));
 
 	if (!o)
 		return err_set(err, -ENOMEM, "out of memory");
 	o->tools = tools;
 	o->n_sessions = sessions;
-	const int ret = store_open(&o->store, &store, err);
+	o->is_named_by_session = !name;
+	const int ret = name ? open_store(o, name, is_first, err) : 0;
 	if (ret) {
 		output_close(o);
 		return ret;

@@ -15,13 +15,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What may change while it runs; recipients with the next file. */
+struct output_settings {
+	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
+	unsigned n_recipients; /* 0: not encrypted, in words of the operator; never changes from or
+				  to 0 */
+	uint64_t rotate_len;   /* bytes written after which a file ends */
+	uint64_t rotate_ns;    /* of packet time after which it ends; 0: never */
+};
+
 struct output_config {
 	const char *dir;
-	const struct seal_recipient *recipients;
-	unsigned n_recipients; /* 0: not encrypted, in words of the operator */
 	struct packer_config pack;
-	uint64_t rotate_len; /* bytes written after which a file ends */
-	uint64_t rotate_ns;  /* of packet time after which it ends; 0: never */
+	struct output_settings settings;
+	/* What a session is called at an instant of wall clock. */
+	void (*describe)(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out);
+	void *describe_arg;
 };
 
 /* What all outputs of a writer share: packer, buffer of sealed bytes. */
@@ -30,6 +39,8 @@ struct output_tools;
 int output_tools_open(struct output_tools **out, const struct output_config *config,
 		      struct stats *stats, struct err *err);
 void output_tools_close(struct output_tools *tools);
+/* Control thread, also while the writer runs. */
+void output_tools_set(struct output_tools *tools, const struct output_settings *settings);
 /* Bytes of the tools, and of each output. sessions: that may be in one output. */
 size_t output_tools_memory(const struct output_config *config);
 size_t output_memory(const struct output_config *config, uint32_t sessions);
@@ -39,8 +50,9 @@ size_t output_memory(const struct output_config *config, uint32_t sessions);
 
 struct output;
 
-/* name: of its files. sessions: ids below this may come; 1: always the same single one. tools lasts
- * longer. is_first: the writer's first one also recovers what earlier runs left under any name. */
+/* name: of its files; NULL: the NAME that their one session has when a file begins. sessions: ids
+ * below this may come; 1: always the same single one. tools lasts longer. is_first: the writer's
+ * first one also recovers what earlier runs left under any name. */
 int output_open(struct output **out, struct output_tools *tools, const char *name,
 		uint32_t sessions, bool is_first, struct err *err);
 /* Seals an open file. Takes NULL. */

@@ -25,6 +25,9 @@
 #define INDEX_FRAMES_SPLIT      1024
 #define INDEX_DEFINITIONS_SPLIT 4096
 
+/* Of the names in force and of those that follow: the starter's, and what the others map. */
+#define NAMES_COPIES 4
+
 /* Programs, libraries, stacks and HTTP of the three processes: 31 MiB were measured. */
 #define BASE_LEN (48u << 20)
 
@@ -36,27 +39,48 @@ static size_t frame_len(const struct config *c)
 	return fair > FRAME_LEN ? FRAME_LEN : fair < FRAME_LEN_MIN ? FRAME_LEN_MIN : fair;
 }
 
+/* Memory is laid out for so many times the cap, so that a reload can raise it; a file per session
+ * has its memory and descriptors counted at start. */
+#define SESSIONS_ROOM 4
+
+static uint64_t sessions_room(const struct config *c)
+{
+	return c->split || c->command == CONFIG_READ ? c->sessions_max
+						     : SESSIONS_ROOM * c->sessions_max;
+}
+
+void plan_settings(const struct config *c, struct engine_settings *settings)
+{
+	memset(settings, 0, sizeof(*settings));
+	settings->sessions_max = (uint32_t)c->sessions_max;
+	settings->unknown = (enum session_policy)c->unknown_sessions;
+	settings->output = (struct output_settings){.n_recipients = c->n_recipients,
+						    .rotate_len = c->rotate_len,
+						    .rotate_ns = c->rotate_ns};
+	memcpy(settings->output.recipients, c->recipients, sizeof(c->recipients));
+}
+
 static struct engine_config engine_config(const struct config *c)
 {
 	struct engine_config e = {
 		.workers = (uint32_t)c->workers,
 		.sessions_max = (uint32_t)c->sessions_max,
+		.sessions_room = (uint32_t)sessions_room(c),
 		.flows_max = (uint32_t)c->flows_max,
 		.chunks = (uint32_t)c->chunks,
 		.chunk_len = (uint32_t)c->chunk_len,
 		.split = c->split,
 		.decap = {.port = (uint16_t)c->port},
 		.output = {.dir = c->dir,
-			   .recipients = c->recipients,
-			   .n_recipients = c->n_recipients,
 			   .pack = {.frame_len = frame_len(c),
 				    .level = (int)c->level,
 				    .frames_max = c->split ? INDEX_FRAMES_SPLIT : INDEX_FRAMES,
-				    .definitions_max =
-					    c->split ? INDEX_DEFINITIONS_SPLIT : INDEX_DEFINITIONS},
-			   .rotate_len = c->rotate_len,
-			   .rotate_ns = c->rotate_ns}};
+				    .definitions_max = c->split ? INDEX_DEFINITIONS_SPLIT
+								: INDEX_DEFINITIONS}}};
+	struct engine_settings settings;
 
+	plan_settings(c, &settings);
+	e.output.settings = settings.output;
 	if (getrandom(&e.decap.key, sizeof(e.decap.key), 0) != sizeof(e.decap.key))
 		memset(&e.decap.key, 0x5a, sizeof(e.decap.key)); /* cannot happen: getrandom(2) */
 	return e;
@@ -89,12 +113,13 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 	*engine = engine_config(c);
 	*stats = (struct stats_config){.workers = engine->workers,
 				       .queues = queues,
-				       .sessions_max = engine->sessions_max,
+				       .sessions_max = engine->sessions_room,
 				       .chunks = engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
-	const uint64_t rest = engine_memory(engine) + stats_memory(stats) + BASE_LEN +
-			      (EXPORTER_CONNECTIONS + 1) * metrics_memory(engine->sessions_max);
-	stats->memory_bound = rest + umem_len;
+	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
+			      (EXPORTER_CONNECTIONS + 1) * metrics_memory(engine->sessions_room);
+	if (c->names)
+		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)
 		return err_set(
 			err, -ENOMEM,
@@ -102,10 +127,14 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 			" MiB of memory could be needed and --memory allows %" PRIu64
 			" MiB: raise it, or lower --ring, --chunks, --flows-max or --sessions-max",
 			stats->memory_bound >> 20, c->memory >> 20);
+	return allow_files(c, queues, err);
+}
+
+void plan_log_memory(const struct stats_config *stats, size_t umem_len)
+{
 	log_line("memory: at most %" PRIu64 " bytes (%zu MiB for packets in rings, %" PRIu64
 		 " MiB for all else)",
-		 stats->memory_bound, umem_len >> 20, rest >> 20);
-	return allow_files(c, queues, err);
+		 stats->memory_bound, umem_len >> 20, (stats->memory_bound - umem_len) >> 20);
 }
 
 int plan_check_metrics(const struct config *c, struct err *err)

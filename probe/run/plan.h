@@ -7,11 +7,14 @@
 #include "run/engine.h"
 #include "run/ledger.h"
 
-/* Strings and recipients stay the configuration's. -ENOMEM with a sentence when the worst case,
- * with umem_len bytes of packet memory, is over the budget; else the bound is said on standard
- * error. */
+/* Strings stay the configuration's. -ENOMEM with a sentence when the worst case,
+ * with umem_len bytes of packet memory, is over the budget. */
 int plan_engine(const struct config *config, uint32_t queues, size_t umem_len,
 		struct engine_config *engine, struct stats_config *stats, struct err *err);
+/* Says the bound on standard error. */
+void plan_log_memory(const struct stats_config *stats, size_t umem_len);
+/* The part of a configuration that may change while the probe runs. */
+void plan_settings(const struct config *config, struct engine_settings *settings);
 /* At the start: can --metrics be written? */
 int plan_check_metrics(const struct config *config, struct err *err);
 /* At the end: says on standard error how every packet ended, and writes --metrics. */

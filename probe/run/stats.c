@@ -14,6 +14,8 @@ struct layout {
 	size_t session, labels, worker, kpi, queue, end;
 };
 
+#define LABELS_TRIES 100000
+
 /* Texts of one writer: odd while it writes. */
 struct labels {
 	uint32_t sequence;
@@ -122,14 +124,16 @@ void stats_set_labels(struct stats *s, uint32_t session, const struct session_la
 void stats_labels(struct stats *s, uint32_t session, struct session_labels *out)
 {
 	const struct labels *l = labels_of(s, session);
-	uint32_t before, after;
 
-	do { /* acquire: pairs with the releases of stats_set_labels */
-		before = __atomic_load_n(&l->sequence, __ATOMIC_ACQUIRE);
+	/* A bound: the process that writes may have been killed at it. */
+	for (unsigned i = 0; i < LABELS_TRIES; i++) {
+		/* Acquire: pairs with the releases of stats_set_labels. */
+		const uint32_t before = __atomic_load_n(&l->sequence, __ATOMIC_ACQUIRE);
 		*out = l->labels;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		after = __atomic_load_n(&l->sequence, __ATOMIC_RELAXED);
-	} while (before != after || before & 1);
+		if (!(before & 1) && before == __atomic_load_n(&l->sequence, __ATOMIC_RELAXED))
+			return;
+	}
 }
 
 struct stats_worker *stats_worker(struct stats *s, unsigned worker)

@@ -42,43 +42,53 @@ static void count_marks(struct worker *w, uint32_t marks)
 		stats_add(&w->stats->mark[__builtin_ctz(marks)], 1);
 }
 
+/* What is kept of the packet: all, or its first bytes. */
+static struct packet kept_part(const struct packet *p, const struct dissected *d,
+			       enum session_policy policy)
+{
+	struct packet kept = *p;
+
+	if (policy == SESSION_HEADERS && d->payload < p->cap_len)
+		kept.cap_len = d->payload;
+	if (kept.len > kept.cap_len)
+		kept.len = kept.cap_len;
+	return kept;
+}
+
 static void take_packet(struct worker *w, const struct batch *batch, const struct packet *p,
-			uint32_t session, bool has_room)
+			const struct enrolled *e, bool has_room)
 {
 	struct dissected d;
 
+	if (e->policy == SESSION_DROP) {
+		end_packet(w, FATE_NOT_CAPTURED);
+		return;
+	}
 	dissect_frame(p->data, p->len, p->cap_len, &d);
 	if (p->time_ns < w->latest_ns)
 		d.marks |= 1u << MARK_LATE;
-	kpi_packet(&w->kpi, &(struct kpi_packet){p, &d, session, SESSION_UNDIRECTED});
+	kpi_packet(&w->kpi, &(struct kpi_packet){p, &d, e->session, e->direction});
 	count_marks(w, d.marks);
+	if (e->policy == SESSION_COUNT) {
+		end_packet(w, FATE_NOT_CAPTURED);
+		return;
+	}
 	if (!has_room) {
-		kpi_add(&w->kpi.sessions[session], KPI_DROPPED_PACKETS, 1);
+		kpi_add(&w->kpi.sessions[e->session], KPI_DROPPED_PACKETS, 1);
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
-	gather_packet(w->chunk, batch, p, session, d.wire_len,
+	const struct packet kept = kept_part(p, &d, e->policy);
+	gather_packet(w->chunk, batch, &kept, e->session, d.wire_len,
 		      packet_id(w->config.number, p->sequence));
 	stats_add(&w->stats->given, 1);
-}
-
-/* Session of the packet, as far as there is one; *fate is changed if not. */
-static uint32_t enroll(struct worker *w, const struct packet *p, uint64_t *since, enum fate *fate)
-{
-	const uint32_t session = enroll_packet(w->config.enroll, w->config.enroll_as, &p->source,
-					       p->vni, p->data, p->len, p->sequence, since);
-
-	if (session == ENROLL_REFUSED)
-		*fate = FATE_SESSION_CAP;
-	return session;
 }
 
 /* False: not now, come again with the same frame once the bell rang. */
 static bool take_frame(struct worker *w, const struct batch *batch, const struct frame *frame)
 {
 	struct packet p;
-	uint32_t session = ENROLL_REFUSED;
-	uint64_t since = ENROLL_NO_RUN;
+	struct enrolled e = {.since = ENROLL_NO_RUN};
 	enum fate fate = decap_frame(w->config.decap, batch, frame, &p);
 	const bool mine = is_mine(w, fate, &p);
 	const bool has_room = mine && fate == FATE_KEPT && make_room(w, &p);
@@ -88,16 +98,20 @@ static bool take_frame(struct worker *w, const struct batch *batch, const struct
 	if (frame->time_ns > w->latest_ns)
 		w->latest_ns = frame->time_ns;
 	/* Also what is another worker's: of a file, all learn sessions from the same frames. */
-	if (fate == FATE_KEPT && (session = enroll(w, &p, &since, &fate)) == ENROLL_UNKNOWN)
-		return false;
-	if (since != ENROLL_NO_RUN && w->chunk)
-		(void)gather_move(w->chunk, since,
-				  stats_sessions(w->config.stats)[session].previous, session);
+	if (fate == FATE_KEPT) {
+		enroll_packet(w->config.enroll, w->config.enroll_as, &p, &e);
+		if (e.session == ENROLL_UNKNOWN)
+			return false;
+		fate = e.session == ENROLL_REFUSED ? FATE_SESSION_CAP : FATE_KEPT;
+	}
+	if (e.since != ENROLL_NO_RUN && w->chunk)
+		(void)gather_move(w->chunk, e.since,
+				  stats_sessions(w->config.stats)[e.session].previous, e.session);
 	if (!mine)
 		return true;
 	stats_add(&w->stats->received, 1);
 	if (fate == FATE_KEPT)
-		take_packet(w, batch, &p, session, has_room);
+		take_packet(w, batch, &p, &e, has_room);
 	else
 		end_packet(w, fate);
 	return true;

@@ -87,6 +87,11 @@ void writer_close(struct writer *w)
 	free(w);
 }
 
+void writer_set(struct writer *w, const struct output_settings *settings)
+{
+	output_tools_set(w->tools, settings);
+}
+
 struct bell *writer_bell(struct writer *w)
 {
 	return &w->bell;
@@ -164,15 +169,13 @@ static void ask_for_more(struct writer *w, uint64_t horizon_ns)
 
 static struct output *output_of(struct writer *w, uint32_t session, uint64_t time_ns)
 {
-	char name[SESSION_NAME_MAX];
 	struct err err;
 
 	if (!w->config.split)
 		return w->outputs[0];
 	if (w->outputs[session] || time_ns < w->retry_ns)
 		return w->outputs[session];
-	stats_session_name(&stats_sessions(w->config.stats)[session], name);
-	if (output_open(&w->outputs[session], w->tools, name, 1, false, &err)) {
+	if (output_open(&w->outputs[session], w->tools, NULL, 1, false, &err)) {
 		w->retry_ns = time_ns + OUTPUT_RETRY_NS;
 		log_line("%s", err.text);
 	}

@@ -5,6 +5,7 @@
 
 #include "../support/packet.h"
 #include "base/reason.h"
+#include "inner.h"
 
 #define LOW   "10.0.0.1"
 #define HIGH  "10.0.0.2"
@@ -299,6 +300,54 @@ Test(dissect, padding_behind_the_ip_packet_is_not_its_transport)
 
 /* ---- properties ---- */
 
+/* ---- where the headers end ---- */
+
+static uint16_t payload_behind(void (*transport)(struct build *, uint16_t, uint16_t), uint8_t proto)
+{
+	struct build b = build_payload(100);
+
+	transport(&b, 1000, 2000);
+	build_ipv4(&b, proto, LOW, HIGH);
+	build_ethernet(&b, 0x0800);
+	return dissect(&b).payload;
+}
+
+Test(dissect, payload_begins_behind_the_transport_header)
+{
+	cr_assert_eq(payload_behind(build_udp, 17), 14 + 20 + 8);
+	cr_assert_eq(payload_behind(build_tcp, 6), 14 + 20 + 20);
+	cr_assert_eq(payload_behind(build_sctp, 132), 14 + 20 + 12);
+}
+
+Test(dissect, payload_begins_behind_tcp_options_also_when_they_are_cut)
+{
+	struct build b = build_payload(100);
+
+	build_tcp(&b, 1000, 2000);
+	build_data(&b)[12] = 0xf0; /* 60 bytes */
+	build_ipv4(&b, 6, LOW, HIGH);
+	build_ethernet(&b, 0x0800);
+	cr_assert_eq(dissect(&b).payload, 14 + 20 + 60);
+	cr_assert_eq(dissect_cut(&b, 14 + 20 + 24).payload, 14 + 20 + 60);
+	cr_assert_eq(dissect_cut(&b, 14 + 20 + 8).payload, 14 + 20 + 20);
+}
+
+Test(dissect, payload_without_a_transport_header_begins_behind_the_last_one)
+{
+	struct build arp = build_payload(28), fragment = build_payload(100), other = fragment;
+
+	build_ethernet(&arp, 0x0806);
+	cr_assert_eq(dissect(&arp).payload, 14);
+	build_ipv6_fragment(&fragment, 17, 1232, 0);
+	build_ipv6(&fragment, 44, LOW6, HIGH6);
+	build_ethernet(&fragment, 0x86dd);
+	cr_assert_eq(dissect(&fragment).payload, 14 + 40 + 8);
+	build_ipv4_options(&other, 89, LOW, HIGH, 8);
+	build_vlan(&other, 0x0800);
+	build_ethernet(&other, 0x8100);
+	cr_assert_eq(dissect(&other).payload, 14 + 4 + 28);
+}
+
 static void cut_everywhere(const uint8_t *data, uint32_t len, void *arg)
 {
 	struct dissected d;
@@ -309,6 +358,7 @@ static void cut_everywhere(const uint8_t *data, uint32_t len, void *arg)
 		cr_assert_geq(d.wire_len, len);
 		cr_assert(!d.has_flow || d.l4);
 		cr_assert_leq(d.l4, cut);
+		cr_assert_geq(d.payload, d.l4 ? d.l4 : INNER_ETHERNET_LEN);
 		cr_assert_eq(d.key.pad, 0);
 		cr_assert(memcmp(&d.key.a, &d.key.b, sizeof(d.key.a)) <= 0);
 	}

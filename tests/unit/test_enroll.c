@@ -16,31 +16,50 @@
 static const struct address SOURCE = {{[10] = 0xff, 0xff, 10, 0, 0, 1}};
 static const struct address SOURCE2 = {{[10] = 0xff, 0xff, 10, 0, 0, 2}};
 
-static struct session sessions[SESSIONS];
-static uint32_t n_sessions, asked, run;
-static uint64_t sequence[WORKERS];
+static struct session sessions[2 * SESSIONS];
+static uint32_t n_sessions, asked, run, published_again;
+static uint64_t sequence[WORKERS], now_ns;
+static struct enrolled enrolled; /* the latest answer */
+static struct enroll_identity identity;
 static bool waits[WORKERS];
 static struct enroll *enroll;
 
-static void note_session(void *arg, uint32_t id, const struct session *session)
+static void note_session(void *arg, uint32_t id, const struct session *session, uint64_t time_ns)
 {
 	(void)arg;
-	cr_assert_eq(id, n_sessions);
-	sessions[n_sessions++] = *session;
+	cr_assert_eq(time_ns, now_ns);
+	cr_assert_leq(id, n_sessions);
+	published_again += id < n_sessions;
+	n_sessions += id == n_sessions;
+	sessions[id] = *session;
+}
+
+static void tell_identity(void *arg, const struct address *source, uint32_t vni, uint64_t time_ns,
+			  struct enroll_identity *out)
+{
+	(void)arg;
+	(void)source;
+	(void)vni;
+	cr_assert_eq(time_ns, now_ns);
+	*out = identity;
 }
 
 /* A packet, or the one that waits come again. run: how many before it are moved with it. */
 static uint32_t packet(unsigned worker, const struct address *source, uint32_t vni,
 		       const uint8_t *frame, uint32_t len)
 {
-	uint64_t since;
-
 	sequence[worker] += !waits[worker];
-	const uint32_t id =
-		enroll_packet(enroll, worker, source, vni, frame, len, sequence[worker], &since);
-	waits[worker] = id == ENROLL_UNKNOWN;
-	run = since == ENROLL_NO_RUN ? 0 : (uint32_t)(sequence[worker] - since);
-	return id;
+	const struct packet p = {.time_ns = now_ns,
+				 .sequence = sequence[worker],
+				 .data = frame,
+				 .len = len,
+				 .cap_len = len,
+				 .source = *source,
+				 .vni = vni};
+	enroll_packet(enroll, worker, &p, &enrolled);
+	waits[worker] = enrolled.session == ENROLL_UNKNOWN;
+	run = enrolled.since == ENROLL_NO_RUN ? 0 : (uint32_t)(sequence[worker] - enrolled.since);
+	return enrolled.session;
 }
 
 static void count_asked(void *arg)
@@ -52,11 +71,15 @@ static void count_asked(void *arg)
 static void open_enroll(void)
 {
 	const struct enroll_config config = {.sessions_max = SESSIONS,
+					     .sessions_room = 2 * SESSIONS,
 					     .workers = WORKERS,
 					     .key = {{1, 2}},
 					     .ask = count_asked,
+					     .identify = tell_identity,
 					     .publish = note_session};
 	struct err err;
+
+	identity = (struct enroll_identity){.until_ns = UINT64_MAX};
 
 	cr_assert_eq(enroll_open(&enroll, &config, &err), 0);
 }
@@ -327,6 +350,176 @@ Test(enroll, at_the_cap_the_generation_stays_and_nobody_is_asked)
 	const uint32_t before = asked;
 	send_foreign(0, 10 * ENROLL_RUN);
 	cr_assert_eq(asked, before);
+}
+
+/* ---- identity ---- */
+
+#define MAC(last) (UINT64_C(0x020000000000) | (last))
+
+static void become(uint64_t eni, enum session_policy policy, uint64_t until_ns)
+{
+	identity = (struct enroll_identity){.eni = eni, .policy = policy, .until_ns = until_ns};
+}
+
+Test(enroll, policy_is_that_of_the_identity)
+{
+	become(7, SESSION_COUNT, UINT64_MAX);
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+	cr_assert_eq(look_up(1, ENI, PEER), 0);
+	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+}
+
+Test(enroll, identity_is_asked_for_again_by_the_first_packet_at_its_end)
+{
+	become(7, SESSION_FULL, 100);
+	now_ns = 99;
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	become(7, SESSION_HEADERS, 200);
+	cr_assert_eq(look_up(0, ENI, PEER), 0);
+	cr_assert_eq(enrolled.policy, SESSION_FULL);
+	now_ns = 100;
+	cr_assert_eq(look_up(0, ENI, PEER), ENROLL_UNKNOWN);
+	cr_assert_eq(look_up(1, ENI, PEER), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	cr_assert_eq(look_up(0, ENI, PEER), 0);
+	cr_assert_eq(enrolled.policy, SESSION_HEADERS);
+	cr_assert_eq(look_up(1, ENI, PEER), 0);
+	cr_assert_eq(n_sessions, 1);
+	cr_assert_geq(published_again, 1);
+}
+
+Test(enroll, identity_that_is_over_already_holds_for_one_packet_at_least)
+{
+	become(7, SESSION_FULL, 1);
+	now_ns = 50;
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+}
+
+Test(enroll, another_eni_begins_a_generation)
+{
+	become(7, SESSION_FULL, 100);
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	now_ns = 100;
+	become(8, SESSION_COUNT, UINT64_MAX);
+	cr_assert_eq(enter(0, ENI, PEER), 1, "also with the same MACs");
+	cr_assert_eq(sessions[1].generation, 2);
+	cr_assert_eq(sessions[1].previous, 0);
+	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+}
+
+Test(enroll, eni_that_is_named_or_forgotten_later_is_the_same_one)
+{
+	enter(0, ENI, PEER);
+	for (uint64_t i = 0; i < 4; i++) {
+		become(i % 2 ? 0 : 7, SESSION_FULL, UINT64_MAX);
+		enroll_review(enroll, now_ns, true);
+	}
+	cr_assert_eq(n_sessions, 1);
+	cr_assert_eq(published_again, 4);
+	become(8, SESSION_FULL, UINT64_MAX);
+	enroll_review(enroll, now_ns, true);
+	cr_assert_eq(n_sessions, 2, "and a third one is not");
+}
+
+Test(enroll, review_takes_those_whose_identity_has_run_out)
+{
+	become(7, SESSION_FULL, 100);
+	enter_pair(0, &SOURCE, 1);
+	become(7, SESSION_FULL, 200);
+	enter_pair(0, &SOURCE, 2);
+	now_ns = 99;
+	enroll_review(enroll, now_ns, false);
+	cr_assert_eq(published_again, 0);
+	now_ns = 100;
+	become(7, SESSION_FULL, 300);
+	enroll_review(enroll, now_ns, false);
+	cr_assert_eq(published_again, 1);
+	now_ns = 200;
+	enroll_review(enroll, now_ns, false);
+	cr_assert_eq(published_again, 2);
+	now_ns = 300;
+	become(7, SESSION_FULL, UINT64_MAX);
+	enroll_review(enroll, now_ns, false);
+	cr_assert_eq(published_again, 4);
+}
+
+Test(enroll, another_eni_without_room_is_refused_until_there_is_some)
+{
+	become(7, SESSION_FULL, 100);
+	enter_pair(0, &SOURCE, 42);
+	become(7, SESSION_FULL, UINT64_MAX);
+	for (uint32_t vni = 100; n_sessions < SESSIONS; vni++)
+		enter_pair(0, &SOURCE, vni);
+	now_ns = 100;
+	become(8, SESSION_FULL, 200);
+	cr_assert_eq(enter_pair(0, &SOURCE, 42), ENROLL_REFUSED);
+	cr_assert_eq(enter_pair(1, &SOURCE, 42), ENROLL_REFUSED);
+	enroll_raise_cap(enroll, SESSIONS + 1);
+	now_ns = 200;
+	become(8, SESSION_FULL, UINT64_MAX);
+	cr_assert_eq(enter_pair(0, &SOURCE, 42), SESSIONS);
+	cr_assert_eq(sessions[SESSIONS].generation, 2);
+}
+
+Test(enroll, cap_is_raised_up_to_the_room_and_never_lowered)
+{
+	for (uint32_t vni = 0; vni < SESSIONS; vni++)
+		enter_pair(0, &SOURCE, vni);
+	cr_assert_eq(enter_pair(0, &SOURCE, 1000), ENROLL_REFUSED);
+	enroll_raise_cap(enroll, 1);
+	cr_assert_eq(enter_pair(0, &SOURCE, 1000), ENROLL_REFUSED);
+	enroll_raise_cap(enroll, 1000);
+	for (uint32_t vni = SESSIONS; vni < 2 * SESSIONS; vni++)
+		cr_assert_eq(enter_pair(0, &SOURCE, vni), vni);
+	cr_assert_eq(enter_pair(0, &SOURCE, 1000), ENROLL_REFUSED);
+}
+
+/* ---- direction ---- */
+
+static enum session_direction direction_of(uint8_t from, uint8_t to)
+{
+	cr_assert_eq(enter(0, from, to), 0);
+	return enrolled.direction;
+}
+
+Test(enroll, direction_is_known_as_soon_as_one_mac_is_common)
+{
+	cr_assert_eq(direction_of(ENI, PEER), SESSION_UNDIRECTED);
+	cr_assert_eq(direction_of(PEER, ENI), SESSION_UNDIRECTED);
+	cr_assert_eq(direction_of(PEER2, ENI), SESSION_INGRESS);
+	cr_assert_eq(direction_of(ENI, PEER), SESSION_EGRESS);
+}
+
+Test(enroll, direction_is_known_at_once_where_the_mac_is_told)
+{
+	identity.mac = MAC(ENI);
+	cr_assert_eq(direction_of(ENI, PEER), SESSION_EGRESS);
+	cr_assert_eq(direction_of(PEER, ENI), SESSION_INGRESS);
+	cr_assert_eq(direction_of(PEER, PEER2), SESSION_UNDIRECTED);
+}
+
+Test(enroll, of_two_common_macs_it_is_that_of_the_outer_source)
+{
+	uint8_t frame[34] = {2, 0, 0, 0, 0, PEER, 2, 0, 0, 0, 0, ENI, 0x08, 0x00, 0x45};
+
+	memcpy(frame + 26, SOURCE.byte + 12, 4);
+	enter(0, ENI, PEER);
+	cr_assert_eq(packet(0, &SOURCE, 42, frame, sizeof(frame)), 0);
+	cr_assert_eq(enrolled.direction, SESSION_EGRESS);
+	cr_assert_eq(direction_of(PEER, ENI), SESSION_INGRESS, "and stays so");
+}
+
+Test(enroll, frames_of_others_to_groups_come_in)
+{
+	const uint8_t from_peer[14] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, PEER};
+	const uint8_t from_eni[14] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, ENI};
+
+	settle(0);
+	cr_assert_eq(packet(0, &SOURCE, 42, from_peer, 14), 0);
+	cr_assert_eq(enrolled.direction, SESSION_INGRESS);
+	cr_assert_eq(packet(0, &SOURCE, 42, from_eni, 14), 0);
+	cr_assert_eq(enrolled.direction, SESSION_EGRESS);
 }
 
 Test(enroll, memory_grows_with_sessions_and_workers)

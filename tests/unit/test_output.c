@@ -34,6 +34,14 @@ static struct stored files[FILES_MAX];
 static unsigned n_files;
 static uint64_t sent;
 
+static void describe(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out)
+{
+	(void)arg;
+	(void)at_ns;
+	memset(out, 0, sizeof(*out));
+	stats_session_name(&stats_sessions(stats)[session], out->name);
+}
+
 static void prepare(void)
 {
 	const struct stats_config c = {.workers = 2, .sessions_max = SESSIONS, .chunks = 2};
@@ -47,13 +55,14 @@ static void prepare(void)
 		stats_sessions(stats)[i] = (struct session){
 			{{[10] = 0xff, 0xff, 10, 0, 0, i}}, 42, i + 1u, ENROLL_UNKNOWN};
 	stats->n_sessions = SESSIONS;
-	config = (struct output_config){.dir = dir,
-					.recipients = &recipient,
-					.pack = {.frame_len = FRAME_LEN,
-						 .level = 1,
-						 .frames_max = 1000,
-						 .definitions_max = 65536},
-					.rotate_len = UINT64_MAX};
+	config = (struct output_config){
+		.dir = dir,
+		.pack = {.frame_len = FRAME_LEN,
+			 .level = 1,
+			 .frames_max = 1000,
+			 .definitions_max = 65536},
+		.settings = {.recipients = {recipient}, .rotate_len = UINT64_MAX},
+		.describe = describe};
 }
 
 static void remove_dir(void)
@@ -72,7 +81,7 @@ static void open_output(unsigned n_recipients)
 {
 	struct err err;
 
-	config.n_recipients = n_recipients;
+	config.settings.n_recipients = n_recipients;
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0, "%s", err.text);
 	cr_assert_eq(output_open(&output, tools, "probe", SESSIONS, false, &err), 0, "%s",
 		     err.text);
@@ -284,7 +293,7 @@ Test(output, bytes_are_those_of_blocks_and_of_files)
 
 Test(output, file_ends_after_rotate_len_bytes)
 {
-	config.rotate_len = 20000;
+	config.settings.rotate_len = 20000;
 	open_output(1);
 	put(1000);
 	output_end_file(output);
@@ -302,7 +311,7 @@ Test(output, file_ends_after_rotate_len_bytes)
 
 Test(output, file_ends_after_rotate_ns_of_packet_time)
 {
-	config.rotate_ns = 10 * SECOND_NS;
+	config.settings.rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	for (unsigned i = 0; i < 35; i++)
 		put_at(START_NS + i * SECOND_NS, 0, OFFSET_NS);
@@ -328,7 +337,7 @@ Test(output, rotate_ns_of_0_is_never)
 
 Test(output, file_ends_by_a_tick_when_nothing_comes)
 {
-	config.rotate_ns = 10 * SECOND_NS;
+	config.settings.rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	put(1);
 	output_tick(output, START_NS + 10 * SECOND_NS - 1);
@@ -352,7 +361,7 @@ Test(output, file_ends_when_its_index_is_full)
 
 Test(output, late_packet_does_not_end_a_file)
 {
-	config.rotate_ns = 10 * SECOND_NS;
+	config.settings.rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	put_at(START_NS, 0, OFFSET_NS);
 	put_at(START_NS - 50 * SECOND_NS, 0, OFFSET_NS);

@@ -1,0 +1,110 @@
+#include "run/naming.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct naming {
+	pthread_mutex_t mutex;
+	struct names *names;
+	enum session_policy unknown;
+};
+
+int naming_open(struct naming **out, struct err *err)
+{
+	struct naming *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return err_set(err, -ENOMEM, "out of memory");
+	(void)pthread_mutex_init(&n->mutex, NULL);
+	*out = n;
+	return 0;
+}
+
+void naming_close(struct naming *n)
+{
+	if (!n)
+		return;
+	names_close(n->names);
+	(void)pthread_mutex_destroy(&n->mutex);
+	free(n);
+}
+
+void naming_set(struct naming *n, struct names *names, enum session_policy unknown)
+{
+	(void)pthread_mutex_lock(&n->mutex);
+	struct names *before = n->names;
+	n->names = names;
+	n->unknown = unknown;
+	(void)pthread_mutex_unlock(&n->mutex);
+	names_close(before);
+}
+
+/* The entry at an instant, with the mutex held. */
+static bool find(const struct naming *n, const struct address *source, uint32_t vni, int64_t at_ns,
+		 struct names_session *entry, int64_t *change_ns)
+{
+	*entry = (struct names_session){
+		.name = "", .nf = "", .vrf = "", .account = "", .eni = "", .policy = n->unknown};
+	*change_ns = NAMES_NEVER;
+	return n->names && names_find(n->names, source, vni, at_ns, entry, change_ns);
+}
+
+/* A number for the ENI: its id's or, where only that is given, its MAC. */
+static uint64_t number_of(const struct names_session *entry)
+{
+	uint64_t n = 0xcbf29ce484222325; /* FNV-1a: the names file is the operator's own */
+
+	if (!*entry->eni)
+		return entry->mac;
+	for (const char *p = entry->eni; *p; p++)
+		n = (n ^ (uint8_t)*p) * 0x100000001b3;
+	return n;
+}
+
+void naming_identify(struct naming *n, const struct address *source, uint32_t vni, int64_t at_ns,
+		     struct enroll_identity *out)
+{
+	struct names_session entry;
+	int64_t change_ns;
+
+	(void)pthread_mutex_lock(&n->mutex);
+	(void)find(n, source, vni, at_ns, &entry, &change_ns);
+	*out = (struct enroll_identity){.policy = entry.policy,
+					.mac = entry.mac,
+					.eni = number_of(&entry),
+					.until_ns = change_ns == NAMES_NEVER ? UINT64_MAX
+									     : (uint64_t)change_ns};
+	(void)pthread_mutex_unlock(&n->mutex);
+}
+
+static void name_session(const struct session *session, const char *name,
+			 struct session_labels *out)
+{
+	if (!*name)
+		stats_session_name(session, out->name);
+	else if (session->generation > 1)
+		(void)snprintf(out->name, sizeof(out->name), "%s.%u", name, session->generation);
+	else
+		(void)snprintf(out->name, sizeof(out->name), "%s", name);
+}
+
+void naming_labels(struct naming *n, const struct session *session, int64_t at_ns,
+		   struct session_labels *out)
+{
+	struct names_session entry;
+	int64_t change_ns;
+
+	memset(out, 0, sizeof(*out));
+	(void)pthread_mutex_lock(&n->mutex);
+	(void)find(n, &session->source, session->vni, at_ns, &entry, &change_ns);
+	name_session(session, entry.name, out);
+	(void)snprintf(out->nf, sizeof(out->nf), "%s", entry.nf);
+	(void)snprintf(out->vrf, sizeof(out->vrf), "%s", entry.vrf);
+	(void)snprintf(out->account, sizeof(out->account), "%s", entry.account);
+	(void)snprintf(out->eni, sizeof(out->eni), "%s", entry.eni);
+	out->policy = entry.policy;
+	(void)pthread_mutex_unlock(&n->mutex);
+}

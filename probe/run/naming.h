@@ -1,0 +1,29 @@
+/*
+ * naming: which names are in force, for those who ask while they change.
+ *
+ * Control sets them; control, the writer and, of files, the workers ask, all of them when a session
+ * or a file begins, never per packet: a mutex is enough. Instants are wall clock.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "config/names.h"
+#include "path/enroll.h"
+#include "run/stats.h"
+
+#include <stdint.h>
+
+struct naming;
+
+int naming_open(struct naming **out, struct err *err);
+/* Takes NULL. Closes its names. */
+void naming_close(struct naming *naming);
+/* names (NULL: none) is the naming's from now on. unknown: of sessions that it does not have. */
+void naming_set(struct naming *naming, struct names *names, enum session_policy unknown);
+
+/* until_ns of the answer is wall clock too. */
+void naming_identify(struct naming *naming, const struct address *source, uint32_t vni,
+		     int64_t at_ns, struct enroll_identity *out);
+/* The NAME of a later generation ends in its number: amf-eu1.2. */
+void naming_labels(struct naming *naming, const struct session *session, int64_t at_ns,
+		   struct session_labels *out);

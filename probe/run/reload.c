@@ -1,0 +1,260 @@
+#include "run/reload.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/capturer.h"
+#include "run/plan.h"
+
+/* Who writes a file in several steps is waited for. */
+#define SETTLE_NS 100000000u
+/* What is being written still may be right YAML already: not IN_CREATE, not IN_MODIFY. */
+#define WATCHED (IN_CLOSE_WRITE | IN_MOVED_TO)
+
+struct reload {
+	const struct config *config; /* in force */
+	struct config *loaded;       /* the same if it came by a reload, else NULL */
+	struct engine_settings settings;
+	struct names *names;
+	struct stat seen; /* of the names file that was read last */
+	struct stats *stats;
+	int capture, inotify, watch;
+	uint64_t due_ns; /* when to look at the names file; 0: no need */
+};
+
+/* ---- names file ---- */
+
+static void watch_names(struct reload *r)
+{
+	char path[PATH_MAX];
+
+	if (r->watch >= 0)
+		(void)inotify_rm_watch(r->inotify, r->watch);
+	r->watch = -1;
+	if (!r->config->names)
+		return;
+	(void)snprintf(path, sizeof(path), "%s", r->config->names);
+	r->watch = inotify_add_watch(r->inotify, dirname(path), WATCHED);
+	if (r->watch < 0)
+		log_line("cannot watch %s: %s; SIGHUP reads it anew", r->config->names,
+			 strerror(errno));
+}
+
+static bool names_differ(const struct reload *r)
+{
+	struct stat now;
+
+	if (stat(r->config->names, &now))
+		return r->seen.st_ino; /* said once that it is gone */
+	return now.st_ino != r->seen.st_ino || now.st_dev != r->seen.st_dev ||
+	       now.st_size != r->seen.st_size || now.st_mtim.tv_sec != r->seen.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec;
+}
+
+/* The file as it is looked at now: what is written to it later is seen as a change. */
+static int load_names(struct names **names, struct stat *seen, const struct config *config,
+		      struct err *err)
+{
+	*names = NULL;
+	if (!config->names)
+		return 0;
+	memset(seen, 0, sizeof(*seen));
+	(void)stat(config->names, seen);
+	return names_load(names, config->names, err);
+}
+
+/* ---- life ---- */
+
+static void drop_config(struct config *config)
+{
+	if (config)
+		config_close(config);
+	free(config);
+}
+
+int reload_open(struct reload **out, const struct config *config, struct err *err)
+{
+	struct reload *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_set(err, -ENOMEM, "out of memory");
+	r->config = config;
+	r->watch = -1;
+	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	int ret = r->inotify < 0 ? err_set(err, -errno, "cannot watch files: %s", strerror(errno))
+				 : load_names(&r->names, &r->seen, config, err);
+	if (ret) {
+		reload_close(r);
+		return ret;
+	}
+	plan_settings(config, &r->settings);
+	watch_names(r);
+	*out = r;
+	return 0;
+}
+
+void reload_close(struct reload *r)
+{
+	if (!r)
+		return;
+	if (r->inotify >= 0)
+		(void)close(r->inotify);
+	names_close(r->names);
+	drop_config(r->loaded);
+	free(r);
+}
+
+const struct engine_settings *reload_settings(const struct reload *r)
+{
+	return &r->settings;
+}
+
+struct names *reload_names(const struct reload *r)
+{
+	return r->names;
+}
+
+static void count_names(struct reload *r)
+{
+	r->stats->n_names = r->names ? names_count(r->names) : 0;
+}
+
+/* ---- outcome ---- */
+
+static void set_outcome(struct stats_reload *s, bool is_ok)
+{
+	uint64_t error_ns;
+
+	if (is_ok)
+		stats_set(&s->success_ns,
+			  clock_monotonic_ns() + (uint64_t)clock_offset_ns(&error_ns));
+	__atomic_store_n(&s->is_ok, is_ok, __ATOMIC_RELAXED);
+}
+
+static void count_outcome(struct stats_reload *s, bool is_ok)
+{
+	stats_add(is_ok ? &s->successes : &s->failures, 1);
+	set_outcome(s, is_ok);
+}
+
+void reload_begin(struct reload *r, struct stats *stats, int capture)
+{
+	r->stats = stats;
+	r->capture = capture;
+	set_outcome(&stats->config, true);
+	set_outcome(&stats->names, true);
+	count_names(r);
+}
+
+/* ---- change ---- */
+
+/* Puts new ones in force, everywhere; on failure they are the caller's still. */
+static int take(struct reload *r, const struct engine_settings *settings, struct names *names,
+		struct err *err)
+{
+	const int ret = capturer_order(r->capture, settings, names, err);
+
+	if (ret)
+		return ret;
+	names_close(r->names);
+	r->names = names;
+	r->settings = *settings;
+	count_names(r);
+	return 0;
+}
+
+static void reload_names_file(struct reload *r)
+{
+	struct names *names;
+	struct err err;
+	int ret = load_names(&names, &r->seen, r->config, &err);
+
+	if (!ret && (ret = take(r, &r->settings, names, &err)))
+		names_close(names);
+	count_outcome(&r->stats->names, !ret);
+	if (ret)
+		log_line("%s; the names before stay in force", err.text);
+	else
+		log_line("%s: read anew: %u sessions", r->config->names, r->stats->n_names);
+}
+
+int reload_fd(const struct reload *r)
+{
+	return r->inotify;
+}
+
+int reload_timeout_ms(const struct reload *r)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	if (!r->due_ns)
+		return -1;
+	return r->due_ns <= now_ns ? 0 : (int)((r->due_ns - now_ns) / 1000000) + 1;
+}
+
+void reload_follow(struct reload *r)
+{
+	char events[4096];
+	bool any = false;
+
+	while (read(r->inotify, events, sizeof(events)) > 0)
+		any = true;
+	const uint64_t now_ns = clock_monotonic_ns();
+	if (any)
+		r->due_ns = now_ns + SETTLE_NS;
+	if (!r->due_ns || now_ns < r->due_ns)
+		return;
+	r->due_ns = 0;
+	if (r->config->names && names_differ(r))
+		reload_names_file(r);
+}
+
+/* ---- SIGHUP ---- */
+
+static int load(struct reload *r, struct config *config, struct names **names, struct stat *seen,
+		struct err *err)
+{
+	struct engine_settings settings;
+	int ret = config_reload(config, r->config, err);
+
+	if (ret || (ret = load_names(names, seen, config, err)))
+		return ret;
+	plan_settings(config, &settings);
+	ret = take(r, &settings, *names, err);
+	if (ret)
+		names_close(*names);
+	return ret;
+}
+
+void reload_all(struct reload *r)
+{
+	struct config *config = calloc(1, sizeof(*config));
+	struct names *names;
+	struct stat seen = {0};
+	struct err err = {"out of memory"};
+	const int ret = config ? load(r, config, &names, &seen, &err) : -ENOMEM;
+
+	count_outcome(&r->stats->config, !ret);
+	if (ret) {
+		log_line("%s; the configuration before stays in force", err.text);
+		drop_config(config);
+		return;
+	}
+	drop_config(r->loaded);
+	r->config = r->loaded = config;
+	r->seen = seen;
+	if (config->names)
+		count_outcome(&r->stats->names, true);
+	watch_names(r);
+	log_line("the configuration was read anew: %u recipients, %u names",
+		 r->settings.output.n_recipients, r->stats->n_names);
+}
