@@ -1,5 +1,6 @@
 #include "path/block.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* What block_packet_frame puts at each offset; see the layout in block.h. */
@@ -229,5 +230,30 @@ size_t block_statistics(uint8_t *out, size_t cap, const struct block_statistics 
 	sink_count(&s, BLOCK_ISB_IFRECV, i->received);
 	sink_count(&s, BLOCK_ISB_IFDROP, i->dropped);
 	sink_count(&s, BLOCK_ISB_USRDELIV, i->delivered);
+	return block_end(&s);
+}
+
+static void sink_name(struct sink *s, const struct block_name *name)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zeroes[3];
+	const bool is_v4 = !memcmp(name->address.byte, mapped, sizeof(mapped));
+	const size_t skip = is_v4 ? sizeof(mapped) : 0;
+	const size_t address_len = sizeof(name->address) - skip, name_len = strlen(name->name) + 1;
+
+	assert(name_len <= BLOCK_NAME_MAX + 1);
+	sink_u16(s, is_v4 ? BLOCK_RECORD_IPV4 : BLOCK_RECORD_IPV6);
+	sink_u16(s, (uint32_t)(address_len + name_len));
+	sink_bytes(s, name->address.byte + skip, address_len);
+	sink_bytes(s, name->name, name_len);
+	sink_bytes(s, zeroes, -name_len & 3u); /* addresses are multiples of 4 */
+}
+
+size_t block_names(uint8_t *out, size_t cap, const struct block_name *names, unsigned n)
+{
+	struct sink s = block_begin(out, cap, BLOCK_TYPE_NAMES);
+
+	for (unsigned i = 0; i < n; i++)
+		sink_name(&s, &names[i]);
+	/* The end of options that block_end writes is the end of records too: there are none. */
 	return block_end(&s);
 }

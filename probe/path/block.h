@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "abi.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ enum {
 	BLOCK_TYPE_INTERFACE = 1,
 	BLOCK_TYPE_OBSOLETE_PACKET = 2,
 	BLOCK_TYPE_SIMPLE_PACKET = 3,
+	BLOCK_TYPE_NAMES = 4,
 	BLOCK_TYPE_STATISTICS = 5,
 	BLOCK_TYPE_ENHANCED_PACKET = 6,
 };
@@ -45,6 +47,9 @@ enum {
 	BLOCK_ISB_IFDROP = 5,
 	BLOCK_ISB_USRDELIV = 8,
 };
+
+/* Records of a names block (section 4.5). */
+enum { BLOCK_RECORD_END = 0, BLOCK_RECORD_IPV4 = 1, BLOCK_RECORD_IPV6 = 2 };
 
 /* ---- writing ----
  *
@@ -89,7 +94,7 @@ struct block_interface {
 	uint16_t linktype;
 	uint32_t snaplen;
 	char name[64];         /* if_name */
-	char description[256]; /* if_description */
+	char description[384]; /* if_description */
 	char comment[160];     /* opt_comment; written, not read */
 };
 
@@ -99,11 +104,21 @@ struct block_statistics {
 	uint64_t received, dropped, delivered; /* isb_ifrecv, isb_ifdrop, isb_usrdeliv */
 };
 
+/* What an address is called; ::ffff:a.b.c.d is IPv4. */
+struct block_name {
+	struct address address;
+	const char *name; /* at most BLOCK_NAME_MAX bytes and NUL; read: of any length */
+};
+
+#define BLOCK_NAME_MAX 255
+
 /* Each returns the block's length, or 0 when it does not fit into cap bytes. Texts may be NULL or
  * empty: then the option is left out. */
 size_t block_section(uint8_t *out, size_t cap, const char *application, const char *comment);
 size_t block_interface(uint8_t *out, size_t cap, const struct block_interface *i);
 size_t block_statistics(uint8_t *out, size_t cap, const struct block_statistics *s);
+/* A name resolution block: readers use its names for the whole section. */
+size_t block_names(uint8_t *out, size_t cap, const struct block_name *names, unsigned n);
 
 /* ---- reading ---- */
 
@@ -112,7 +127,15 @@ enum block_kind {
 	BLOCK_INTERFACE,
 	BLOCK_PACKET, /* enhanced, simple and the obsolete packet block alike */
 	BLOCK_STATISTICS,
+	BLOCK_NAMES,
 	BLOCK_OTHER,
+};
+
+/* Where block_names_next is in a names block. */
+struct block_names {
+	const uint8_t *p, *end;      /* records to come */
+	const char *text, *text_end; /* names to come of the current one, each with its NUL */
+	struct address address;
 };
 
 struct block {
@@ -120,6 +143,7 @@ struct block {
 	struct block_packet packet;         /* BLOCK_PACKET; data points into the bytes read */
 	struct block_interface interface;   /* BLOCK_INTERFACE; longer texts are cut */
 	struct block_statistics statistics; /* BLOCK_STATISTICS */
+	struct block_names names;           /* BLOCK_NAMES: for block_names_next */
 };
 
 /* What later blocks of a section refer to: its byte order and its interfaces, at most
@@ -138,6 +162,11 @@ void block_reader_close(struct block_reader *reader);
  * had not been read. */
 int block_read(struct block_reader *reader, const uint8_t *p, size_t len, struct block *out,
 	       size_t *used, struct err *err);
+
+/* The next name of a block that reader has read last, lent as its bytes are; false: no more. Other
+ * records than of IPv4 and IPv6 addresses are passed over. */
+bool block_names_next(const struct block_reader *reader, struct block_names *names,
+		      struct block_name *out);
 
 /* Link type of an interface of the current section; packet blocks name only their number. */
 uint16_t block_reader_linktype(const struct block_reader *reader, uint32_t interface);

@@ -332,6 +332,18 @@ static int parse_statistics(struct block_reader *r, struct body b, struct block 
 	return ret;
 }
 
+/* A record of a names block is laid out as an option is, and their list ends alike. */
+static int parse_names(struct block_reader *r, struct body b, struct block *out, struct err *err)
+{
+	struct option record;
+	int ret;
+
+	out->names = (struct block_names){.p = b.p, .end = b.end};
+	while ((ret = next_option(r, &b, &record, err)) > 0)
+		;
+	return ret;
+}
+
 static int parse_other(struct block_reader *r, struct body b, struct block *out, struct err *err)
 {
 	(void)r, (void)b, (void)out, (void)err;
@@ -354,6 +366,7 @@ static const struct format *find_format(uint32_t type)
 		{BLOCK_TYPE_SECTION, 16, BLOCK_SECTION, parse_section},
 		{BLOCK_TYPE_INTERFACE, 8, BLOCK_INTERFACE, parse_interface},
 		{BLOCK_TYPE_STATISTICS, 12, BLOCK_STATISTICS, parse_statistics},
+		{BLOCK_TYPE_NAMES, 0, BLOCK_NAMES, parse_names},
 	};
 	static const struct format other = {0, 0, BLOCK_OTHER, parse_other};
 
@@ -432,6 +445,40 @@ int block_read(struct block_reader *reader, const uint8_t *p, size_t len, struct
 	out->kind = format->kind;
 	*used = total;
 	return 0;
+}
+
+/* Names without a NUL behind the last one are none. */
+static void begin_record(struct block_names *n, const struct option *record)
+{
+	static const struct address mapped = {{[10] = 0xff, [11] = 0xff}};
+	const uint16_t address_len = record->code == BLOCK_RECORD_IPV4   ? 4
+				     : record->code == BLOCK_RECORD_IPV6 ? sizeof(n->address)
+									 : UINT16_MAX;
+
+	if (record->len <= address_len || record->value[record->len - 1])
+		return;
+	n->address = mapped;
+	memcpy(n->address.byte + sizeof(n->address) - address_len, record->value, address_len);
+	n->text = (const char *)record->value + address_len;
+	n->text_end = (const char *)record->value + record->len;
+}
+
+bool block_names_next(const struct block_reader *reader, struct block_names *names,
+		      struct block_name *out)
+{
+	struct body rest = {names->p, names->end};
+	struct option record;
+	struct err ignored; /* block_read has found none */
+
+	while (names->text == names->text_end) {
+		if (next_option(reader, &rest, &record, &ignored) <= 0)
+			return false;
+		names->p = rest.p;
+		begin_record(names, &record);
+	}
+	*out = (struct block_name){names->address, names->text};
+	names->text += strlen(names->text) + 1;
+	return true;
 }
 
 uint16_t block_reader_linktype(const struct block_reader *reader, uint32_t interface)

@@ -504,3 +504,134 @@ Test(block, no_damage_is_read_past_the_end)
 		b.at[i] = was;
 	}
 }
+
+/* ---- names ---- */
+
+static const struct block_name NAMES[] = {
+	{{{[10] = 0xff, 0xff, 10, 1, 0, 1}}, "amf-1"},
+	{{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}, "upf-user-plane.example"},
+	{{{[10] = 0xff, 0xff, 10, 1, 0, 2}}, "smf"},
+};
+
+static void assert_next_name(const struct block_reader *reader, struct block_names *names,
+			     const struct block_name *want)
+{
+	struct block_name got;
+
+	cr_assert(block_names_next(reader, names, &got));
+	cr_assert_eq(memcmp(&got.address, &want->address, sizeof(got.address)), 0);
+	cr_assert_str_eq(got.name, want->name);
+}
+
+/* Reads a section and the names block behind it. */
+static struct block_reader *read_names(const struct bytes *b, struct block *last)
+{
+	struct block_reader *reader = open_reader();
+
+	for (size_t at = 0, used; at < b->len; at += used)
+		cr_assert_eq(block_read(reader, b->at + at, b->len - at, last, &used, &err), 0,
+			     "%s", err.text);
+	cr_assert_eq(last->kind, BLOCK_NAMES);
+	return reader;
+}
+
+Test(block, names_written_are_read_back)
+{
+	struct bytes b = {.len = 0};
+	struct block block;
+	struct block_name none;
+
+	add_section(&b, 0);
+	b.len += block_names(b.at + b.len, sizeof(b.at) - b.len, NAMES, 3);
+	struct block_reader *reader = read_names(&b, &block);
+	for (unsigned i = 0; i < 3; i++)
+		assert_next_name(reader, &block.names, &NAMES[i]);
+	cr_assert_not(block_names_next(reader, &block.names, &none));
+	block_reader_close(reader);
+}
+
+Test(block, names_that_do_not_fit_are_not_written)
+{
+	uint8_t out[256];
+	const size_t len = block_names(out, sizeof(out), NAMES, 3);
+
+	cr_assert_gt(len, 0);
+	cr_assert_eq(block_names(out, len, NAMES, 3), len);
+	cr_assert_eq(block_names(out, len - 1, NAMES, 3), 0);
+}
+
+static void add_record(struct bytes *b, uint32_t type, const uint8_t *value, uint32_t len)
+{
+	add(b, type, 2);
+	add(b, len, 2);
+	for (uint32_t i = 0; i < len; i++)
+		add(b, value[i], 1);
+	add_text(b, "");
+}
+
+static struct bytes names_block(bool is_big_endian, uint32_t type, const char *value, uint32_t len)
+{
+	struct bytes b = {.is_big_endian = is_big_endian};
+
+	add_section(&b, 0);
+	const size_t start = begin(&b, BLOCK_TYPE_NAMES);
+	add_record(&b, type, (const uint8_t *)value, len);
+	add_record(&b, BLOCK_RECORD_IPV4, (const uint8_t *)"\x0a\x01\x00\x02smf", 8);
+	add(&b, BLOCK_RECORD_END, 4);
+	end(&b, start);
+	return b;
+}
+
+Test(block, record_of_several_names_gives_each_in_either_byte_order)
+{
+	for (unsigned big = 0; big < 2; big++) {
+		const struct bytes b =
+			names_block(big, BLOCK_RECORD_IPV4, "\x0a\x01\x00\x01one\0two", 12);
+		struct block_name want = NAMES[0];
+		struct block block;
+		struct block_reader *reader = read_names(&b, &block);
+
+		want.name = "one";
+		assert_next_name(reader, &block.names, &want);
+		want.name = "two";
+		assert_next_name(reader, &block.names, &want);
+		assert_next_name(reader, &block.names, &NAMES[2]);
+		block_reader_close(reader);
+	}
+}
+
+Test(block, records_of_other_kinds_and_unended_names_are_passed_over)
+{
+	static const struct {
+		uint32_t type, len;
+		const char *value;
+	} odd[] = {
+		{3, 12, "\x01\x02\x03\x04\x05\x06\x07\x08mac"}, /* nrb_record_eui48 and later */
+		{BLOCK_RECORD_IPV4, 7, "\x0a\x01\x00\x01one"},
+		{BLOCK_RECORD_IPV4, 4, "\x0a\x01\x00\x01"},
+		{BLOCK_RECORD_IPV4, 2, "\x0a\x01"},
+		{BLOCK_RECORD_IPV6, 8, "\x0a\x01\x00\x01one"},
+	};
+
+	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		const struct bytes b = names_block(false, odd[i].type, odd[i].value, odd[i].len);
+		struct block block;
+		struct block_reader *reader = read_names(&b, &block);
+
+		assert_next_name(reader, &block.names, &NAMES[2]);
+		block_reader_close(reader);
+	}
+}
+
+Test(block, record_past_the_end_of_its_block_is_damage)
+{
+	struct bytes b = {.len = 0};
+	struct block block;
+
+	add_section(&b, 0);
+	const size_t start = begin(&b, BLOCK_TYPE_NAMES);
+	add(&b, BLOCK_RECORD_IPV4, 2);
+	add(&b, 200, 2);
+	end(&b, start);
+	cr_assert_eq(read_bytes(&b, &block), -EBADMSG);
+}
