@@ -10,8 +10,8 @@
 
 #include "base/array.h"
 
-/* Longest definition that this probe writes: texts of 64, 256 and 160 bytes and fixed fields. */
-#define DEFINITION_MAX 640
+/* Longest interface block that this probe writes: texts of 64, 384 and 160 bytes, fixed fields. */
+#define DEFINITION_MAX 768
 
 struct packer {
 	struct packer_config config;
@@ -183,15 +183,18 @@ void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64
 		frame->last_ns = time_ns;
 }
 
-int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len)
+int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len, size_t names_len)
 {
-	const size_t want = pack->definitions_len + len;
+	const size_t max = pack->packer->config.definitions_max;
+	const bool repeats_names = pack->definitions_len + len <= max / 2;
+	const size_t repeated = repeats_names ? len : len - names_len;
+	const size_t want = pack->definitions_len + repeated;
 
-	if (want > pack->packer->config.definitions_max)
+	if (want > max)
 		return -ENOBUFS;
 	if (array_grow((void **)&pack->definitions, &pack->definitions_cap, want, 1))
 		return -ENOMEM;
-	memcpy(pack->definitions + pack->definitions_len, block, len);
+	memcpy(pack->definitions + pack->definitions_len, block, repeated);
 	pack->definitions_len = want;
 	pack_add_other(pack, block, len);
 	return 0;

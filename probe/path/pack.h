@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Longest block that fits: an EPB of a 65,535-byte packet, or an interface block. */
+/* Longest block that fits: an EPB of a 65,535-byte packet, or the blocks of one definition. */
 #define PACK_BLOCK_MAX (70u << 10)
 /* Most bytes that a frame holds, pending or read back: what a reader must be able to allocate. */
 #define PACK_FRAME_MAX (64u << 20)
@@ -35,7 +35,8 @@
  *   +8    u32 1                   version
  *   +12   u32 n
  *   +16   n times: u64 first_ns | u64 last_ns | u32 packets     (first > last: no packet)
- *         d bytes: the section block and every interface block, as they are in the frames
+ *         d bytes: the section block, every interface block and the names blocks behind them, as
+ *         they are in the frames
  *
  *   +0    u32 0x184D2A5E          skippable frame: zstd seek table (seekable format 0.1.0)
  *   +4    u32 8 n + 9
@@ -84,9 +85,11 @@ void pack_close(struct pack *pack);
 /* Appends a block: a packet of time_ns; or a definition (section or interface block), which the
  * index repeats; or another block (statistics). The caller flushes first when pack_is_full.
  * len <= PACK_BLOCK_MAX. A definition that the index has no room for is not added: -ENOMEM, or
- * -ENOBUFS over definitions_max. */
+ * -ENOBUFS over definitions_max. Of its len bytes the last names_len are a names block that goes
+ * with it: the same frame has it, and the index repeats it while no more than half of it is used,
+ * since names must not fill it and so end the file. */
 void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64_t time_ns);
-int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len);
+int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len, size_t names_len);
 void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
 /* True when frame_len bytes are pending. */
 bool pack_is_full(const struct pack *pack);
@@ -136,8 +139,8 @@ bool unpack_is_cut(const struct unpack *unpack);
 
 unsigned unpack_frames(const struct unpack *unpack);
 const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i);
-/* The section block and all interface blocks of the file, one behind the other: what a block reader
- * must be given before any frame but the first. Lent until close. */
+/* The section block, all interface blocks and their names blocks, one behind the other: what a
+ * block reader must be given before any frame but the first. Lent until close. */
 const uint8_t *unpack_interfaces(const struct unpack *unpack, size_t *len);
 /* Decompresses frame i into out (raw_len bytes). -EBADMSG: damaged, or not as the index says. */
 int unpack_read(struct unpack *unpack, unsigned i, uint8_t *out, struct err *err);

@@ -10,7 +10,6 @@
 #include <zstd.h>
 
 #include "base/array.h"
-
 #include "path/block.h"
 
 /* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
@@ -75,11 +74,17 @@ static bool frame_is_plausible(const struct unpack_frame *frame)
 	       (frame->packets > 0) == (frame->first_ns <= frame->last_ns);
 }
 
-/* True when the bytes are nothing, or a section block and interface blocks. */
+/* As pack_add_definition does, names may take half of the room. */
+static bool is_definition(const struct unpack *unpack, enum block_kind kind, size_t len)
+{
+	return kind == BLOCK_SECTION || kind == BLOCK_INTERFACE ||
+	       (kind == BLOCK_NAMES && unpack->definitions_len + len <= PACK_DEFINITIONS_MAX / 2);
+}
+
+/* True when the bytes are nothing, or a section block, and interface and names blocks behind it. */
 static bool definitions_are_sound(const uint8_t *p, size_t len)
 {
-	const uint8_t *const end = p + len;
-	enum block_kind want = BLOCK_SECTION;
+	const uint8_t *const start = p, *const end = p + len;
 	struct block_reader *reader;
 	struct err ignored;
 
@@ -90,9 +95,8 @@ static bool definitions_are_sound(const uint8_t *p, size_t len)
 		size_t used;
 
 		if (block_read(reader, p, (size_t)(end - p), &block, &used, &ignored) ||
-		    block.kind != want)
+		    (p > start && block.kind != BLOCK_INTERFACE && block.kind != BLOCK_NAMES))
 			break;
-		want = BLOCK_INTERFACE;
 		p += used;
 	}
 	block_reader_close(reader);
@@ -340,7 +344,7 @@ static int scan_blocks(struct scan *scan, struct unpack_frame *frame, struct err
 			break;
 		if (!ret && block.kind == BLOCK_SECTION && scan->unpack->definitions_len)
 			ret = err_set(err, -EBADMSG, "it has a second section: split it first");
-		else if (!ret && (block.kind == BLOCK_SECTION || block.kind == BLOCK_INTERFACE))
+		else if (!ret && is_definition(scan->unpack, block.kind, used))
 			ret = note_definition(scan->unpack, raw + pos, used, err);
 		else if (!ret && block.kind == BLOCK_PACKET)
 			note_packet(frame, block.packet.time_ns);

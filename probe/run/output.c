@@ -255,7 +255,7 @@ static int add_section(struct output *o)
 	const size_t len = block_section(block, sizeof(block), "vxprobe " VERSION, "");
 
 	stats_add(&o->tools->stats->bytes_in, len);
-	return pack_add_definition(o->pack, block, len);
+	return pack_add_definition(o->pack, block, len, 0);
 }
 
 static uint64_t dropped(struct output *o, uint32_t session)
@@ -297,7 +297,7 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 					.dropped_before = dropped(o, session),
 					.first_ns = UINT64_MAX};
 	stats_add(&o->tools->stats->bytes_in, len);
-	return pack_add_definition(o->pack, block, len);
+	return pack_add_definition(o->pack, block, len, 0);
 }
 
 static int add_statistics(struct output *o, const struct output_session *slot)

@@ -59,7 +59,7 @@ static void flush(struct pack *pack, struct bytes *packed)
 static void add_definition(struct pack *pack, struct bytes *raw, const uint8_t *block, size_t len)
 {
 	cr_assert_gt(len, 0);
-	cr_assert_eq(pack_add_definition(pack, block, len), 0);
+	cr_assert_eq(pack_add_definition(pack, block, len, 0), 0);
 	append(raw, block, len);
 }
 
@@ -407,10 +407,96 @@ Test(pack, definitions_beyond_the_index_bound_are_refused)
 
 	cr_assert_eq(packer_open(&packer, &config, &err), 0);
 	cr_assert_eq(pack_open(&pack, packer, &err), 0);
-	while (pack_add_definition(pack, block, sizeof(block)) == 0)
+	while (pack_add_definition(pack, block, sizeof(block), 0) == 0)
 		n += sizeof(block);
-	cr_assert_eq(pack_add_definition(pack, block, sizeof(block)), -ENOBUFS);
+	cr_assert_eq(pack_add_definition(pack, block, sizeof(block), 0), -ENOBUFS);
 	cr_assert_leq(n, PACK_DEFINITIONS_MAX);
 	pack_close(pack);
 	packer_close(packer);
+}
+
+/* A file of one packet, with n interfaces that have a names block each; raw as in make_file. */
+static void make_named_file(const struct packer_config *config, unsigned n, bool finish,
+			    struct bytes *raw, struct bytes *packed)
+{
+	const struct block_interface interface = {.linktype = 1, .snaplen = 262144, .name = "a"};
+	const struct block_name name = {{{[10] = 0xff, 0xff, 10, 0, 0, 1}}, "amf-1"};
+	uint8_t block[1024];
+	struct packer *packer;
+	struct pack *pack;
+	struct err err;
+	const uint8_t *out;
+	size_t len;
+
+	cr_assert_eq(packer_open(&packer, config, &err), 0, "%s", err.text);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	add_definition(pack, raw, block, block_section(block, sizeof(block), "test", NULL));
+	for (unsigned i = 0; i < n; i++) {
+		len = block_interface(block, sizeof(block), &interface);
+		const size_t names_len = block_names(block + len, sizeof(block) - len, &name, 1);
+		cr_assert_eq(pack_add_definition(pack, block, len + names_len, names_len), 0);
+		append(raw, block, len + names_len);
+	}
+	pack_add_packet(pack, block, make_packet(block, 0), time_of(0));
+	append(raw, block, block_packet_len(60));
+	flush(pack, packed);
+	cr_assert_eq(pack_finish(pack, &out, &len), 0);
+	if (finish)
+		append(packed, out, len);
+	pack_close(pack);
+	packer_close(packer);
+}
+
+static unsigned count_blocks(struct unpack *unpack, enum block_kind kind)
+{
+	struct block_reader *reader;
+	struct block block;
+	struct err err;
+	size_t len, used;
+	unsigned n = 0;
+
+	cr_assert_eq(block_reader_open(&reader, &err), 0);
+	for (const uint8_t *p = unpack_interfaces(unpack, &len); len; p += used, len -= used) {
+		cr_assert_eq(block_read(reader, p, len, &block, &used, &err), 0);
+		n += block.kind == kind;
+	}
+	block_reader_close(reader);
+	return n;
+}
+
+Test(pack, index_repeats_names_and_a_pass_finds_them)
+{
+	for (unsigned finish = 0; finish < 2; finish++) {
+		struct bytes raw = {0}, packed = {0}, got = {0};
+		struct unpack *unpack;
+		struct err err;
+
+		make_named_file(&CONFIG, 3, finish, &raw, &packed);
+		cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+		cr_assert_eq(unpack_is_indexed(unpack), finish);
+		cr_assert_eq(count_blocks(unpack, BLOCK_INTERFACE), 3);
+		cr_assert_eq(count_blocks(unpack, BLOCK_NAMES), 3);
+		cr_assert_eq(read_all(unpack, &got, &err), 0);
+		expect_same(&raw, &got);
+		unpack_close(unpack);
+	}
+}
+
+Test(pack, names_take_at_most_half_of_the_index_and_stay_in_the_frame)
+{
+	const struct packer_config config = {
+		.frame_len = 8u << 20, .level = 1, .frames_max = 10, .definitions_max = 2048};
+	struct bytes raw = {0}, packed = {0}, got = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	make_named_file(&config, 25, true, &raw, &packed);
+	cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+	cr_assert(unpack_is_indexed(unpack));
+	cr_assert_eq(count_blocks(unpack, BLOCK_INTERFACE), 25);
+	/* Section of 48 bytes; 40 + 32 bytes a session fit 13 times into 1024 with it. */
+	cr_assert_eq(count_blocks(unpack, BLOCK_NAMES), 13);
+	cr_assert_eq(read_all(unpack, &got, &err), 0);
+	expect_same(&raw, &got);
+	unpack_close(unpack);
 }
