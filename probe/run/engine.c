@@ -74,6 +74,13 @@ static void describe_session(void *arg, uint32_t session, int64_t at_ns, struct 
 	naming_labels(e->naming, &stats_sessions(e->stats)[session], at_ns, out);
 }
 
+static size_t write_names(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap)
+{
+	const struct engine *e = arg;
+
+	return naming_block(e->naming, &stats_sessions(e->stats)[session], at_ns, out, cap);
+}
+
 /* Control thread; of files each worker, and the first one's word counts. */
 static void publish_session(void *arg, uint32_t id, const struct session *session, uint64_t time_ns)
 {
@@ -167,7 +174,8 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	(void)pthread_mutex_init(&e->publishing, NULL);
 	atomic_init(&e->stop_at, UINT64_MAX);
 	e->config.output.describe = describe_session;
-	e->config.output.describe_arg = e;
+	e->config.output.names = write_names;
+	e->config.output.arg = e;
 	const struct writer_config writer = {.workers = config->workers,
 					     .stats = stats,
 					     .output = e->config.output,

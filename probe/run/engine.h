@@ -26,7 +26,7 @@ struct engine_config {
 	uint32_t chunks, chunk_len; /* per worker; bytes */
 	bool split;                 /* a file per session */
 	struct decap_config decap;
-	struct output_config output; /* describe is the engine's to set */
+	struct output_config output; /* its functions are the engine's to set */
 };
 
 /* What may change while an engine runs. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path/block.h"
+
 struct naming {
 	pthread_mutex_t mutex;
 	struct names *names;
@@ -107,4 +109,33 @@ void naming_labels(struct naming *n, const struct session *session, int64_t at_n
 	(void)snprintf(out->eni, sizeof(out->eni), "%s", entry.eni);
 	out->policy = entry.policy;
 	(void)pthread_mutex_unlock(&n->mutex);
+}
+
+static unsigned collect_addresses(const struct names *names, const struct names_session *entry,
+				  int64_t at_ns, struct block_name out[static NAMES_ADDRESSES_MAX])
+{
+	struct names_address a;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; n < NAMES_ADDRESSES_MAX && names_address(names, entry, i, &a); i++)
+		if (a.from_ns <= at_ns && at_ns < a.until_ns)
+			out[n++] = (struct block_name){a.address, a.nf};
+	return n;
+}
+
+size_t naming_block(struct naming *n, const struct session *session, int64_t at_ns, uint8_t *out,
+		    size_t cap)
+{
+	struct block_name found[NAMES_ADDRESSES_MAX];
+	struct names_session entry;
+	int64_t change_ns;
+	size_t len = 0;
+
+	(void)pthread_mutex_lock(&n->mutex);
+	if (find(n, &session->source, session->vni, at_ns, &entry, &change_ns)) {
+		const unsigned n_found = collect_addresses(n->names, &entry, at_ns, found);
+		len = n_found ? block_names(out, cap, found, n_found) : 0;
+	}
+	(void)pthread_mutex_unlock(&n->mutex);
+	return len;
 }

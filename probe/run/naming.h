@@ -11,6 +11,7 @@
 #include "path/enroll.h"
 #include "run/stats.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct naming;
@@ -27,3 +28,6 @@ void naming_identify(struct naming *naming, const struct address *source, uint32
 /* The NAME of a later generation ends in its number: amf-eu1.2. */
 void naming_labels(struct naming *naming, const struct session *session, int64_t at_ns,
 		   struct session_labels *out);
+/* A pcapng block with the names of addresses inside the session. Returns its length, 0: none. */
+size_t naming_block(struct naming *naming, const struct session *session, int64_t at_ns,
+		    uint8_t *out, size_t cap);

@@ -25,6 +25,7 @@ struct output_tools {
 	struct packer *packer;
 	uint8_t *sealed; /* room for one packed frame */
 	size_t sealed_cap;
+	uint8_t definition[PACK_BLOCK_MAX]; /* of one session: interface block, names block */
 };
 
 /* A session in the current file. */
@@ -69,7 +70,8 @@ static size_t sealed_bound(size_t len)
 
 size_t output_tools_memory(const struct output_config *c)
 {
-	return packer_memory(&c->pack) + sealed_bound(packed_bound(c));
+	return sizeof(struct output_tools) + packer_memory(&c->pack) +
+	       sealed_bound(packed_bound(c));
 }
 
 size_t output_memory(const struct output_config *c, uint32_t sessions)
@@ -268,27 +270,48 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	return n;
 }
 
-static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
+/* vni=4321 source=10.0.0.1 nf=... vrf=... account=... eni=..., of the last four those that it has.
+ */
+static void describe(struct block_interface *out, const struct output_tools *t, uint32_t session,
+		     int64_t at_ns)
 {
-	const struct session *s = &stats_sessions(o->tools->stats)[session];
-	struct block_interface interface = {.linktype = BLOCK_LINKTYPE_ETHERNET,
-					    .snaplen = BLOCK_SNAPLEN};
+	const struct output_config *c = &t->config;
+	struct stats *stats = t->stats;
+	const struct session *s = &stats_sessions(stats)[session];
 	struct session_labels labels;
 	char source[SESSION_NAME_MAX];
-	uint8_t block[1024];
 
-	o->tools->config.describe(o->tools->config.describe_arg, session, at_ns, &labels);
-	(void)snprintf(interface.name, sizeof(interface.name), "%s", labels.name);
+	c->describe(c->arg, session, at_ns, &labels);
 	stats_address(&s->source, source);
-	(void)snprintf(interface.description, sizeof(interface.description), "vni=%u source=%s",
-		       s->vni, source);
-	if (o->tools->stats->is_live)
+	memcpy(out->name, labels.name, sizeof(out->name));
+	const char *const word[] = {" nf=",      labels.nf,      " vrf=", labels.vrf,
+				    " account=", labels.account, " eni=", labels.eni};
+	int n = snprintf(out->description, sizeof(out->description), "vni=%u source=%s", s->vni,
+			 source);
+	for (unsigned i = 0; i < 8; i += 2)
+		if (*word[i + 1])
+			n += snprintf(out->description + n, sizeof(out->description) - (size_t)n,
+				      "%s%s", word[i], word[i + 1]);
+	if (stats->is_live)
 		(void)snprintf(
-			interface.comment, sizeof(interface.comment),
+			out->comment, sizeof(out->comment),
 			"time: arrival at the probe's XDP program (CLOCK_MONOTONIC), as wall "
 			"clock to within %" PRIu64 " ns",
-			stats_get(&o->tools->stats->clock_error_ns));
-	const size_t len = block_interface(block, sizeof(block), &interface);
+			stats_get(&stats->clock_error_ns));
+}
+
+static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
+{
+	struct output_tools *t = o->tools;
+	struct block_interface interface = {.linktype = BLOCK_LINKTYPE_ETHERNET,
+					    .snaplen = BLOCK_SNAPLEN};
+
+	describe(&interface, t, session, at_ns);
+	size_t len = block_interface(t->definition, sizeof(t->definition), &interface);
+	const size_t names_len = t->config.names
+					 ? t->config.names(t->config.arg, session, at_ns,
+							   t->definition + len, OUTPUT_NAMES_MAX)
+					 : 0;
 	const int ret = room(o);
 	if (ret)
 		return ret;
@@ -296,8 +319,9 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 					.interface = o->n_interfaces++,
 					.dropped_before = dropped(o, session),
 					.first_ns = UINT64_MAX};
-	stats_add(&o->tools->stats->bytes_in, len);
-	return pack_add_definition(o->pack, block, len, 0);
+	len += names_len;
+	stats_add(&t->stats->bytes_in, len);
+	return pack_add_definition(o->pack, t->definition, len, names_len);
 }
 
 static int add_statistics(struct output *o, const struct output_session *slot)
@@ -363,7 +387,7 @@ static int follow_name(struct output *o, uint32_t session, int64_t at_ns, struct
 
 	if (!o->is_named_by_session)
 		return 0;
-	o->tools->config.describe(o->tools->config.describe_arg, session, at_ns, &labels);
+	o->tools->config.describe(o->tools->config.arg, session, at_ns, &labels);
 	if (o->store && !strcmp(labels.name, o->name))
 		return 0;
 	const int ret = open_store(o, labels.name, false, err);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "path/block.h"
 #include "path/pack.h"
 #include "path/seal.h"
 #include "run/stats.h"
@@ -30,8 +31,14 @@ struct output_config {
 	struct output_settings settings;
 	/* What a session is called at an instant of wall clock. */
 	void (*describe)(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out);
-	void *describe_arg;
+	/* Writes a name resolution block with the names of addresses inside a session, at most
+	 * OUTPUT_NAMES_MAX bytes; returns its length. NULL or 0: none. */
+	size_t (*names)(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap);
+	void *arg; /* of both */
 };
+
+/* 512 names of 63 bytes are 43 KiB: with the interface block less than PACK_BLOCK_MAX. */
+#define OUTPUT_NAMES_MAX (48u << 10)
 
 /* What all outputs of a writer share: packer, buffer of sealed bytes. */
 struct output_tools;

@@ -54,6 +54,15 @@ static void add_block(struct stored *s, const struct block *b)
 		s->packets[s->n++] = b->packet;
 }
 
+static void add_names(struct stored *s, const struct block_reader *reader,
+		      struct block_names *names)
+{
+	struct block_name name;
+
+	while (s->n_names < STORED_NAMES_MAX && block_names_next(reader, names, &name))
+		s->names[s->n_names++] = (struct stored_name){name, s->n_interfaces};
+}
+
 static void read_blocks(struct stored *s)
 {
 	struct block_reader *reader;
@@ -62,11 +71,14 @@ static void read_blocks(struct stored *s)
 	size_t at = 0, used;
 
 	s->packets = calloc(s->len / block_packet_len(0) + 1, sizeof(*s->packets));
+	s->names = calloc(STORED_NAMES_MAX, sizeof(*s->names));
 	if (block_reader_open(&reader, &err))
 		abort();
 	while (at < s->len &&
 	       !block_read(reader, s->bytes + at, s->len - at, &block, &used, &err)) {
 		add_block(s, &block);
+		if (block.kind == BLOCK_NAMES)
+			add_names(s, reader, &block.names);
 		at += used;
 	}
 	s->is_whole = s->is_whole && at == s->len;
@@ -90,6 +102,7 @@ unsigned stored_read(struct stored *out, unsigned max, const char *dir)
 		struct stored *s = &out[i];
 		free(s->bytes);
 		free(s->packets);
+		free(s->names);
 		*s = (struct stored){0};
 		(void)snprintf(s->name, sizeof(s->name), "%s", entries[i]->d_name);
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, s->name);

@@ -17,6 +17,12 @@
 #define STORED_RECIPIENT "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 
 #define STORED_INTERFACES_MAX 16
+#define STORED_NAMES_MAX      2048
+
+struct stored_name {
+	struct block_name name;
+	unsigned interfaces_before; /* interface blocks in front of it */
+};
 
 struct stored {
 	char name[256];
@@ -30,6 +36,8 @@ struct stored {
 	unsigned n_interfaces;
 	struct block_statistics statistics[STORED_INTERFACES_MAX];
 	unsigned n_statistics;
+	struct stored_name *names; /* at most STORED_NAMES_MAX */
+	unsigned n_names;
 };
 
 /* Reads the files of dir, hidden ones too, into up to max places, which are zero or of an earlier

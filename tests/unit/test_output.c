@@ -38,8 +38,9 @@ static void describe(void *arg, uint32_t session, int64_t at_ns, struct session_
 {
 	(void)arg;
 	(void)at_ns;
-	memset(out, 0, sizeof(*out));
-	stats_session_name(&stats_sessions(stats)[session], out->name);
+	stats_labels(stats, session, out);
+	if (!*out->name)
+		stats_session_name(&stats_sessions(stats)[session], out->name);
 }
 
 static void prepare(void)
@@ -51,9 +52,14 @@ static void prepare(void)
 	cr_assert_not_null(mkdtemp(dir));
 	cr_assert_eq(seal_recipient_parse(&recipient, STORED_RECIPIENT, &err), 0);
 	cr_assert_eq(stats_open(&stats, &fd, &c, &err), 0);
-	for (uint8_t i = 0; i < SESSIONS; i++)
-		stats_sessions(stats)[i] = (struct session){
+	for (uint8_t i = 0; i < SESSIONS; i++) {
+		const struct session session = {
 			{{[10] = 0xff, 0xff, 10, 0, 0, i}}, 42, i + 1u, ENROLL_UNKNOWN};
+		struct session_labels labels = {.policy = 0};
+		stats_session_name(&session, labels.name);
+		stats_set_labels(stats, i, &labels);
+		stats_sessions(stats)[i] = session;
+	}
 	stats->n_sessions = SESSIONS;
 	config = (struct output_config){
 		.dir = dir,
@@ -195,6 +201,111 @@ Test(output, interface_says_which_session_it_is)
 	cr_assert_str_eq(files[0].interfaces[1].name, "10.0.0.1-42.2");
 	cr_assert_str_eq(files[0].interfaces[1].description, "vni=42 source=10.0.0.1");
 	cr_assert_eq(files[0].interfaces[1].linktype, BLOCK_LINKTYPE_ETHERNET);
+}
+
+Test(output, interface_says_what_the_session_is_called)
+{
+	struct session_labels labels = {.name = "amf-1", .nf = "AMF 1", .eni = "eni-0a"};
+
+	stats_set_labels(stats, 0, &labels);
+	memset(labels.nf, 'n', 63);
+	memset(labels.vrf, 'v', 63);
+	memset(labels.account, 'a', 63);
+	memset(labels.eni, 'e', 63);
+	stats_set_labels(stats, 1, &labels);
+	open_output(0);
+	put(2);
+	output_end_file(output);
+	read_back();
+	cr_assert_str_eq(files[0].interfaces[0].name, "amf-1");
+	cr_assert_str_eq(files[0].interfaces[0].description,
+			 "vni=42 source=10.0.0.0 nf=AMF 1 eni=eni-0a");
+	const char *end = files[0].interfaces[1].description;
+	end += strlen(end) - 4 - 63;
+	cr_assert_eq(strncmp(end, "eni=eee", 7), 0, "the longest labels fit: %s", end);
+}
+
+/* ---- names of addresses ---- */
+
+#define NAMES_MAX 512 /* as a names file may have of a session */
+
+static unsigned n_names = 1;
+static int64_t asked_at_ns;
+
+/* In session i the address 10.1.0.j is "i-j". */
+static size_t write_names(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap)
+{
+	static char text[NAMES_MAX][BLOCK_NAME_MAX + 1];
+	static struct block_name names[NAMES_MAX];
+
+	cr_assert_eq(arg, &n_names);
+	asked_at_ns = at_ns;
+	for (unsigned i = 0; i < n_names; i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "%u-%u%050d", session, i, 0);
+		names[i] = (struct block_name){
+			{{[10] = 0xff, 0xff, 10, 1, (uint8_t)(i >> 8), (uint8_t)i}}, text[i]};
+	}
+	const size_t len = n_names ? block_names(out, cap, names, n_names) : 0;
+	cr_assert(len || !n_names);
+	return len;
+}
+
+static void open_named_output(unsigned n)
+{
+	n_names = n;
+	config.names = write_names;
+	config.arg = &n_names;
+	open_output(0);
+}
+
+Test(output, names_of_a_session_are_behind_its_interface)
+{
+	open_named_output(2);
+	put(2 * SESSIONS);
+	cr_assert_eq(asked_at_ns, OFFSET_NS + (int64_t)START_NS + 2000000, "once a session");
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(files[0].n_names, 2 * SESSIONS);
+	for (unsigned i = 0; i < files[0].n_names; i++) {
+		const struct stored_name *n = &files[0].names[i];
+		char want[16];
+		(void)snprintf(want, sizeof(want), "%u-%u0", i / 2, i % 2);
+		cr_assert_eq(strncmp(n->name.name, want, 4), 0, "%s", n->name.name);
+		cr_assert_eq(n->name.address.byte[15], i % 2);
+		cr_assert_eq(n->interfaces_before, i / 2 + 1);
+	}
+}
+
+Test(output, every_file_has_the_names_again)
+{
+	open_named_output(1);
+	put(SESSIONS);
+	output_end_file(output);
+	put(SESSIONS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].n_names, SESSIONS);
+	cr_assert_eq(files[1].n_names, SESSIONS);
+}
+
+Test(output, session_without_names_has_no_names_block)
+{
+	open_named_output(0);
+	put(SESSIONS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(files[0].n_names, 0);
+}
+
+Test(output, as_many_names_as_there_may_be_do_not_end_or_fail_the_file)
+{
+	config.pack.definitions_max = 4096; /* far less than they are */
+	open_named_output(NAMES_MAX);
+	put(1000);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 1);
+	cr_assert_eq(files[0].n_names, SESSIONS * NAMES_MAX);
 }
 
 Test(output, output_of_one_session_takes_any_id)
