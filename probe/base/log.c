@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/progress.h"
+
 void log_line(const char *format, ...)
 {
 	char line[512];
@@ -11,5 +13,6 @@ void log_line(const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	progress_hide();
 	(void)fprintf(stderr, "vxprobe: %s\n", line);
 }

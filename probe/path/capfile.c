@@ -136,6 +136,11 @@ void capfile_close(struct capfile *file)
 	free(file);
 }
 
+uint64_t capfile_offset(const struct capfile *file)
+{
+	return file->offset;
+}
+
 static int next_pcap(struct capfile *f, struct capfile_packet *out, struct err *err)
 {
 	struct pcap_pkthdr *head;

@@ -28,6 +28,9 @@ int capfile_open(struct capfile **out, const char *path, struct err *err);
 /* Takes NULL. */
 void capfile_close(struct capfile *file);
 
+/* Bytes read of the file so far. */
+uint64_t capfile_offset(const struct capfile *file);
+
 /* -ENODATA: the end. -EBADMSG: damage, which ends the file; err says which and after how many
  * packets. Another -errno: the file cannot be read on. Not to be called again after an error. */
 int capfile_next(struct capfile *file, struct capfile_packet *out, struct err *err);

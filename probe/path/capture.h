@@ -93,6 +93,9 @@ const char *capture_pcap_error(const struct capture *capture);
 /* Frames skipped because their link type is not Ethernet. */
 uint64_t capture_pcap_skipped(const struct capture *capture);
 
+/* Bytes of the files read so far; any thread. */
+uint64_t capture_pcap_done(const struct capture *capture);
+
 /* ---- memory: frames of the caller; the police of this contract ---- */
 
 struct mem_frame {

@@ -1,6 +1,7 @@
 #include "path/capture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@ struct capture_pcap {
 	int status;      /* what ended the last batch, to be returned once it is gone */
 	struct err err;
 	uint64_t sequence, skipped;
+	uint64_t read;         /* bytes of the files that are closed */
+	_Atomic uint64_t done; /* and of the open one: capture_pcap_done, from any thread */
 	uint64_t clock_ns;
 	uint8_t *arena; /* the bytes of the batch that is out */
 	size_t cap;
@@ -43,6 +46,7 @@ static int read_packet(struct capture_pcap *c)
 		ret = capfile_next(c->file, &c->packet, &c->err);
 		if (ret == 0)
 			return 0;
+		c->read += capfile_offset(c->file);
 		capfile_close(c->file);
 		c->file = NULL;
 		if (ret != -ENODATA)
@@ -111,6 +115,8 @@ static int pcap_recv(struct capture *capture, struct batch *batch, int wait_ms)
 			break;
 		used += lend(c, batch, used);
 	}
+	atomic_store_explicit(&c->done, c->read + (c->file ? capfile_offset(c->file) : 0),
+			      memory_order_relaxed);
 	batch->clock_ns = c->clock_ns;
 	if (batch->n)
 		return 0;
@@ -181,4 +187,10 @@ const char *capture_pcap_error(const struct capture *capture)
 uint64_t capture_pcap_skipped(const struct capture *capture)
 {
 	return ((const struct capture_pcap *)capture)->skipped;
+}
+
+uint64_t capture_pcap_done(const struct capture *capture)
+{
+	return atomic_load_explicit(&((const struct capture_pcap *)capture)->done,
+				    memory_order_relaxed); /* pairs with pcap_recv */
 }
