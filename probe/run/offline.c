@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "path/capture.h"
 #include "run/ledger.h"
 #include "run/plan.h"
@@ -103,10 +104,13 @@ static int run_engine(struct engine *engine, const struct config *c, struct stat
 		log_line("%s", err->text);
 		_exit(1);
 	}
+	progress_begin("reading", progress_size(c->inputs, c->n_inputs));
 	while (!engine_is_done(engine)) {
 		engine_turn(engine, signals, TURN_MS);
 		take_signal(engine, signals, &n_signals);
+		progress_show(capture_pcap_done(first));
 	}
+	progress_end();
 	const int damaged = engine_join(engine);
 	say_skipped(first);
 	ret = plan_report(c, &source, err);
