@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/progress.h"
 #include "version.h"
 
 /* clang-format off */
 static const char HELP[] =
-	"usage: vxcap ls  FILE|DIR... [-i IDENTITY]\n"
+	"usage: vxcap ls  FILE|DIR... [-i IDENTITY] [-s]\n"
 	"       vxcap cat FILE|DIR... [-i IDENTITY] [selection] [-w FILE|-]\n"
 	"       vxcap --help | --version\n"
 	"\n"
@@ -28,6 +29,7 @@ static const char HELP[] =
 	"       truncated  its writer did not finish it: a crash, or a full disk\n"
 	"       open       being written, or left by a crash and not yet found by the next start\n"
 	"     A file that cannot be read is named, and the others are listed; exit code 1.\n"
+	"       -s, --sessions  below each file its sessions: name, VNI, source, what they are called\n"
 	"\n"
 	"cat  the packets of all files as one plain pcapng, ordered by (time, sequence number in the\n"
 	"     packet id, order of the files, position). Sessions become interfaces, the same in all\n"
@@ -40,6 +42,7 @@ static const char HELP[] =
 	"Selection; a packet must meet all that are given:\n"
 	"  --session NAME   interface name: <source>-<vni>, or the name that was configured\n"
 	"  --vni N          VXLAN network identifier\n"
+	"  --nf NF          network function, as the probe's names file calls it\n"
 	"  --from T         at T or later\n"
 	"  --to T           before T\n"
 	"  -f 'BPF'         capture filter in libpcap's syntax (pcap-filter(7)), on the inner packets\n"
@@ -57,6 +60,7 @@ static const char HELP[] =
 
 static void say(const char *format, va_list args)
 {
+	progress_hide();
 	(void)fputs("vxcap: ", stderr);
 	(void)vfprintf(stderr, format, args);
 	(void)fputc('\n', stderr);

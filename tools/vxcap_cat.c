@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/progress.h"
 #include "vxcap_file.h"
 #include "vxcap_filter.h"
 #include "vxcap_merge.h"
@@ -28,11 +29,12 @@ struct cat {
 
 /* ---- options ---- */
 
-enum { OPTION_SESSION = 256, OPTION_VNI, OPTION_FROM, OPTION_TO };
+enum { OPTION_SESSION = 256, OPTION_VNI, OPTION_NF, OPTION_FROM, OPTION_TO };
 
 static const struct option OPTIONS[] = {
 	{"session", required_argument, NULL, OPTION_SESSION},
 	{"vni", required_argument, NULL, OPTION_VNI},
+	{"nf", required_argument, NULL, OPTION_NF},
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"to", required_argument, NULL, OPTION_TO},
 	{0},
@@ -75,6 +77,9 @@ static int take_option(struct cat *cat, int option, const char *value, struct er
 		return 0;
 	case OPTION_VNI:
 		return parse_vni(&cat->filter, value, err);
+	case OPTION_NF:
+		cat->filter.nf = value;
+		return 0;
 	case OPTION_FROM:
 		return parse_time(&cat->filter.from_ns, "--from", value, err);
 	case OPTION_TO:
@@ -135,18 +140,31 @@ static int check_output(const struct cat *cat, struct err *err)
 /* Every file is open once, and readable, before the first byte is written. */
 static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err)
 {
-	for (size_t i = 0; i < cat->files.n; i++) {
-		struct vxcap_file *file = &cat->files.file[i];
-		int ret = vxcap_file_open(file, &cat->keys, err);
+	int ret = 0;
 
+	progress_begin("reading indexes", 0);
+	for (size_t i = 0; i < cat->files.n && !ret; i++) {
+		struct vxcap_file *file = &cat->files.file[i];
+
+		ret = vxcap_file_open(file, &cat->keys, err);
 		if (ret)
-			return ret;
+			break;
 		warn_when_cut(file);
 		ret = vxcap_merge_add(merge, file, err);
-		if (ret)
-			return ret;
 	}
-	return check_output(cat, err);
+	progress_end();
+	return ret ? ret : check_output(cat, err);
+}
+
+static int write_packets(struct vxcap_merge *merge, struct vxcap_output *output, uint64_t *n,
+			 struct err *err)
+{
+	progress_begin("reading", vxcap_merge_size(merge));
+	int ret = vxcap_merge_run(merge, n, err);
+	if (!ret)
+		ret = vxcap_output_finish(output, err);
+	progress_end();
+	return ret;
 }
 
 static int run(struct cat *cat, struct err *err)
@@ -163,9 +181,7 @@ static int run(struct cat *cat, struct err *err)
 	if (!ret)
 		ret = vxcap_output_start(output, cat->out_path, err);
 	if (!ret)
-		ret = vxcap_merge_run(merge, &n, err);
-	if (!ret)
-		ret = vxcap_output_finish(output, err);
+		ret = write_packets(merge, output, &n, err);
 	if (!ret && n == 0)
 		vxcap_say("no packet was selected");
 	vxcap_merge_close(merge);

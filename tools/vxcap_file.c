@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/io.h"
+#include "base/progress.h"
 #include "path/pack.h"
 
 static const char AGE_MAGIC[] = "age-encryption.org/";
@@ -165,6 +166,7 @@ static ssize_t read_plain(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	const struct vxcap_file *file = arg;
 
+	progress_add(len);
 	return io_read_at(file->fd, buf, len, offset);
 }
 
@@ -172,6 +174,7 @@ static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	const struct vxcap_file *file = arg;
 
+	progress_add(len);
 	return unseal_read(file->unseal, offset, buf, len);
 }
 

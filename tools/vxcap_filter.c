@@ -33,14 +33,23 @@ int vxcap_filter_compile(struct vxcap_filter *filter, const char *text, struct e
 	return ret;
 }
 
-/* True when one of the words of the description is vni=N. */
-static bool description_has_vni(const char *description, uint32_t vni)
+/* The end of a value: of the description, or in front of the next key. A value may have spaces. */
+static bool is_value_end(const char *p)
 {
-	char word[sizeof("vni=16777215")];
-	const int len = snprintf(word, sizeof(word), "vni=%u", vni);
+	const size_t key_len = *p == ' ' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
 
-	for (const char *p = description; (p = strstr(p, word)); p++)
-		if ((p == description || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
+	return *p == '\0' || (key_len && p[1 + key_len] == '=');
+}
+
+/* True when the description, KEY=VALUE KEY=VALUE ..., has this one. */
+static bool description_has(const char *description, const char *key, const char *value)
+{
+	const size_t key_len = strlen(key), value_len = strlen(value);
+
+	for (const char *p = description; (p = strstr(p, key)); p++)
+		if ((p == description || p[-1] == ' ') && p[key_len] == '=' &&
+		    !strncmp(p + key_len + 1, value, value_len) &&
+		    is_value_end(p + key_len + 1 + value_len))
 			return true;
 	return false;
 }
@@ -49,7 +58,12 @@ bool vxcap_filter_interface(const struct vxcap_filter *filter, const struct bloc
 {
 	if (filter->session && strcmp(filter->session, i->name))
 		return false;
-	if (filter->has_vni && !description_has_vni(i->description, filter->vni))
+	char vni[sizeof("4294967295")];
+
+	(void)snprintf(vni, sizeof(vni), "%u", filter->vni);
+	if (filter->has_vni && !description_has(i->description, "vni", vni))
+		return false;
+	if (filter->nf && !description_has(i->description, "nf", filter->nf))
 		return false;
 	return !filter->has_bpf || i->linktype == BLOCK_LINKTYPE_ETHERNET;
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct vxcap_filter {
-	const char *session; /* borrowed; NULL: any */
+	const char *session, *nf; /* borrowed; NULL: any */
 	bool has_vni, has_bpf;
 	uint32_t vni;
 	uint64_t from_ns, to_ns; /* from_ns <= time < to_ns */

@@ -3,12 +3,14 @@
  */
 #include "vxcap.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/progress.h"
 #include "path/block.h"
 #include "path/pack.h"
 #include "vxcap_file.h"
@@ -17,13 +19,39 @@
 #define ROW     "%-*s %-9s %-20s %-20s %14s %10s %12s %8s\n"
 #define UNKNOWN "-"
 
+struct list {
+	struct vxcap_files files;
+	struct vxcap_keys keys;
+	bool has_sessions; /* a line for each */
+	int width;         /* of the names' column */
+};
+
 /* What needs the content. */
 struct summary {
 	uint64_t packets, first_ns, last_ns;
 	unsigned sessions;
 };
 
-static unsigned count_interfaces(const struct unpack *unpack)
+/* Without what would steer the terminal. */
+static void print_text(char *text)
+{
+	for (char *p = text; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+	(void)fputs(text, stdout);
+}
+
+static void print_session(struct block_interface *i)
+{
+	(void)fputs("  ", stdout);
+	print_text(i->name);
+	(void)fputs("  ", stdout);
+	print_text(i->description);
+	(void)putchar('\n');
+}
+
+/* Counts the sessions, and prints a line for each if asked to. */
+static unsigned visit_sessions(const struct unpack *unpack, bool prints)
 {
 	struct block_reader *reader;
 	struct err ignored;
@@ -34,6 +62,8 @@ static unsigned count_interfaces(const struct unpack *unpack)
 	if (block_reader_open(&reader, &ignored))
 		return 0;
 	for (struct block block; len > 0 && !block_read(reader, p, len, &block, &used, &ignored);) {
+		if (block.kind == BLOCK_INTERFACE && prints)
+			print_session(&block.interface);
 		n += block.kind == BLOCK_INTERFACE;
 		p += used;
 		len -= used;
@@ -44,7 +74,7 @@ static unsigned count_interfaces(const struct unpack *unpack)
 
 static struct summary summarise(const struct unpack *unpack)
 {
-	struct summary sum = {.first_ns = UINT64_MAX, .sessions = count_interfaces(unpack)};
+	struct summary sum = {.first_ns = UINT64_MAX, .sessions = visit_sessions(unpack, false)};
 
 	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
 		const struct unpack_frame *frame = unpack_frame(unpack, i);
@@ -96,7 +126,7 @@ static void print_row(const struct vxcap_file *file, int width)
 }
 
 /* Prints what can be known of the file even when its content cannot be read. */
-static int list_file(struct vxcap_file *file, const struct vxcap_keys *keys, int width)
+static int list_file(const struct list *list, struct vxcap_file *file)
 {
 	struct err err;
 	int ret = vxcap_file_look(file, &err);
@@ -105,9 +135,12 @@ static int list_file(struct vxcap_file *file, const struct vxcap_keys *keys, int
 		vxcap_say("%s", err.text);
 		return ret;
 	}
-	if (!file->is_sealed || keys->n > 0)
-		ret = vxcap_file_open(file, keys, &err);
-	print_row(file, width);
+	if (!file->is_sealed || list->keys.n > 0)
+		ret = vxcap_file_open(file, &list->keys, &err);
+	progress_hide();
+	print_row(file, list->width);
+	if (file->unpack && list->has_sessions)
+		(void)visit_sessions(file->unpack, true);
 	if (ret)
 		vxcap_say("%s", err.text);
 	vxcap_file_close(file);
@@ -124,16 +157,18 @@ static int widest_path(const struct vxcap_files *files)
 	return (int)width;
 }
 
-static int list_files(struct vxcap_files *files, const struct vxcap_keys *keys)
+static int list_files(struct list *list)
 {
-	const int width = widest_path(files);
 	int code = EXIT_DONE;
 
-	(void)printf(ROW, width, "NAME", "STATE", "START", "END", "BYTES", "RECIPIENTS", "PACKETS",
-		     "SESSIONS");
-	for (size_t i = 0; i < files->n; i++)
-		if (list_file(&files->file[i], keys, width))
+	list->width = widest_path(&list->files);
+	(void)printf(ROW, list->width, "NAME", "STATE", "START", "END", "BYTES", "RECIPIENTS",
+		     "PACKETS", "SESSIONS");
+	progress_begin("reading indexes", 0);
+	for (size_t i = 0; i < list->files.n; i++)
+		if (list_file(list, &list->files.file[i]))
 			code = EXIT_FAILED;
+	progress_end();
 	if (fflush(stdout) && errno != EPIPE) {
 		vxcap_say("cannot write the list: %s", strerror(errno));
 		return EXIT_FAILED;
@@ -143,28 +178,28 @@ static int list_files(struct vxcap_files *files, const struct vxcap_keys *keys)
 
 int vxcap_ls(int argc, char **argv)
 {
-	static const struct option NO_LONG[] = {{0}};
-	struct vxcap_keys keys = {.n = 0};
-	struct vxcap_files files = {.n = 0};
+	static const struct option OPTIONS[] = {{"sessions", no_argument, NULL, 's'}, {0}};
+	struct list list = {.has_sessions = false};
 	struct err err;
 	int option, code = EXIT_FAILED;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "i:", NO_LONG, NULL)) != -1) {
-		if (option != 'i')
-			return vxcap_usage("ls takes -i IDENTITY and paths, no more");
-		if (vxcap_keys_read(&keys, optarg, &err)) {
+	while ((option = getopt_long(argc, argv, "i:s", OPTIONS, NULL)) != -1) {
+		list.has_sessions |= option == 's';
+		if (option != 's' && option != 'i')
+			return vxcap_usage("ls takes -i IDENTITY, -s and paths, no more");
+		if (option == 'i' && vxcap_keys_read(&list.keys, optarg, &err)) {
 			vxcap_say("%s", err.text);
 			return EXIT_FAILED;
 		}
 	}
 	if (optind == argc)
 		return vxcap_usage("ls needs a FILE or a DIR");
-	if (vxcap_files_find(&files, argv + optind, argc - optind, &err))
+	if (vxcap_files_find(&list.files, argv + optind, argc - optind, &err))
 		vxcap_say("%s", err.text);
 	else
-		code = list_files(&files, &keys);
-	vxcap_files_fini(&files);
-	explicit_bzero(&keys, sizeof(keys));
+		code = list_files(&list);
+	vxcap_files_fini(&list.files);
+	explicit_bzero(&list.keys, sizeof(list.keys));
 	return code;
 }

@@ -39,6 +39,7 @@ struct vxcap_merge {
 	size_t n_inputs, inputs_cap;
 	struct run *waiting;
 	size_t n_waiting, waiting_cap, next_waiting;
+	uint64_t size;        /* of the frames that wait, before the first is loaded */
 	struct loaded **heap; /* least next packet first */
 	size_t n_loaded, heap_cap;
 };
@@ -122,28 +123,45 @@ static void sift_down(struct loaded **heap, size_t n, size_t i)
 
 /* ---- adding files ---- */
 
+/* An interface becomes the one of the output, NULL when it is not wanted. Names are those of the
+ * interface in front of them. */
+static int take_definition(const struct vxcap_merge *merge, const struct block_reader *reader,
+			   struct block *block, struct vxcap_interface **interface, struct err *err)
+{
+	struct block_name name;
+	int ret = 0;
+
+	if (block->kind == BLOCK_INTERFACE) {
+		const bool wanted = vxcap_filter_interface(merge->filter, &block->interface);
+		*interface =
+			wanted ? vxcap_output_interface(merge->output, &block->interface) : NULL;
+		return wanted && !*interface ? err_set(err, -ENOMEM, "out of memory") : 0;
+	}
+	while (!ret && block->kind == BLOCK_NAMES && *interface &&
+	       block_names_next(reader, &block->names, &name))
+		ret = vxcap_output_name(merge->output, *interface, &name, err);
+	return ret;
+}
+
 static int add_interfaces(struct vxcap_merge *merge, struct input *input,
 			  struct block_reader *reader, struct err *err)
 {
+	struct vxcap_interface *interface = NULL;
 	size_t len, used;
 	const uint8_t *p = unpack_interfaces(input->file->unpack, &len);
 
 	for (struct block block; len > 0; p += used, len -= used) {
-		const int ret = block_read(reader, p, len, &block, &used, err);
+		int ret = block_read(reader, p, len, &block, &used, err);
+		if (!ret)
+			ret = take_definition(merge, reader, &block, &interface, err);
 		if (ret)
 			return ret;
 		if (block.kind != BLOCK_INTERFACE)
 			continue;
 		if (array_grow((void **)&input->interface, &input->interfaces_cap,
-			       input->n_interfaces + 1, sizeof(*input->interface)))
+			       input->n_interfaces + 1, sizeof(struct vxcap_interface *)))
 			return err_set(err, -ENOMEM, "out of memory");
-		struct vxcap_interface **slot = &input->interface[input->n_interfaces++];
-		*slot = NULL;
-		if (!vxcap_filter_interface(merge->filter, &block.interface))
-			continue;
-		*slot = vxcap_output_interface(merge->output, &block.interface);
-		if (!*slot)
-			return err_set(err, -ENOMEM, "out of memory");
+		input->interface[input->n_interfaces++] = interface;
 	}
 	return 0;
 }
@@ -170,6 +188,7 @@ static int add_frames(struct vxcap_merge *merge, struct input *input, struct err
 			       sizeof(*merge->waiting)))
 			return err_set(err, -ENOMEM, "out of memory");
 		merge->waiting[merge->n_waiting++] = (struct run){input, i, frame->first_ns};
+		merge->size += frame->len;
 		input->wanted++;
 	}
 	return 0;
@@ -244,10 +263,12 @@ static int load_packet(const struct vxcap_merge *merge, struct loaded *loaded,
 	return 0;
 }
 
+/* The index may not have all names: they are looked for in the frame too. */
 static int load_blocks(const struct vxcap_merge *merge, struct loaded *loaded,
 		       struct block_reader *reader, const uint8_t *p, size_t len, struct err *err)
 {
 	const char *path = loaded->run.input->file->path;
+	struct vxcap_interface *interface = NULL;
 	struct block block;
 	struct err cause;
 	size_t used;
@@ -260,6 +281,22 @@ static int load_blocks(const struct vxcap_merge *merge, struct loaded *loaded,
 				       ret == -EAGAIN ? "it ends inside a block" : cause.text);
 		if (block.kind == BLOCK_PACKET)
 			ret = load_packet(merge, loaded, &block.packet, err);
+		else
+			ret = take_definition(merge, reader, &block, &interface, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int read_definitions(struct block_reader *reader, const uint8_t *p, size_t len,
+			    struct err *err)
+{
+	struct block block;
+	size_t used;
+
+	for (; len > 0; p += used, len -= used) {
+		const int ret = block_read(reader, p, len, &block, &used, err);
 		if (ret)
 			return ret;
 	}
@@ -286,7 +323,7 @@ static int load_content(const struct vxcap_merge *merge, struct loaded *loaded, 
 	if (ret)
 		return ret;
 	const uint8_t *interfaces = unpack_interfaces(unpack, &len);
-	ret = load_blocks(merge, loaded, reader, interfaces, len, err);
+	ret = read_definitions(reader, interfaces, len, err);
 	if (!ret)
 		ret = load_blocks(merge, loaded, reader, loaded->raw, frame->raw_len, err);
 	block_reader_close(reader);
@@ -376,6 +413,11 @@ static int emit_least(struct vxcap_merge *merge, struct err *err)
 	}
 	sift_down(merge->heap, merge->n_loaded, 0);
 	return ret;
+}
+
+uint64_t vxcap_merge_size(const struct vxcap_merge *merge)
+{
+	return merge->size;
 }
 
 int vxcap_merge_run(struct vxcap_merge *merge, uint64_t *n, struct err *err)

@@ -25,5 +25,7 @@ void vxcap_merge_close(struct vxcap_merge *merge);
 /* Takes note of the wanted frames of an open file, which it may close and open again. The file must
  * stay where it is until close. Files come in their order. */
 int vxcap_merge_add(struct vxcap_merge *merge, struct vxcap_file *file, struct err *err);
+/* Bytes of the files that are to be read. */
+uint64_t vxcap_merge_size(const struct vxcap_merge *merge);
 /* Writes everything. *n: packets written. */
 int vxcap_merge_run(struct vxcap_merge *merge, uint64_t *n, struct err *err);

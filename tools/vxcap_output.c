@@ -13,13 +13,24 @@
 
 /* 1 MiB: a write per hundreds of packets. */
 #define BUFFER_LEN (1u << 20)
-/* Longest section or interface block of ours: two texts of 64 and 256 bytes and little else. */
+/* Longest section or interface block of ours: two texts of 64 and 384 bytes and little else. */
 #define DEFINITION_MAX 1024u
+/* Names in one block, and room for the longest that many. */
+#define NAMES_MAX       64u
+#define NAMES_BLOCK_MAX (NAMES_MAX * (BLOCK_NAME_MAX + 32u))
+
+struct vxcap_name {
+	const struct vxcap_interface *of; /* NULL: notes that a block with it was written */
+	struct address address;
+	struct vxcap_name *next; /* of the same interface */
+	char text[];
+};
 
 struct vxcap_output {
 	const char *path; /* borrowed */
 	int fd;
 	void *interfaces; /* tree of struct vxcap_interface */
+	void *names;      /* tree of struct vxcap_name */
 	uint32_t n_interfaces;
 	uint8_t *buffer;
 	size_t len, cap;
@@ -47,11 +58,12 @@ void vxcap_output_close(struct vxcap_output *output)
 	if (output->fd >= 0 && output->fd != STDOUT_FILENO)
 		close(output->fd);
 	tdestroy(output->interfaces, free);
+	tdestroy(output->names, free);
 	free(output->buffer);
 	free(output);
 }
 
-static int compare(const void *left, const void *right)
+static int compare_interfaces(const void *left, const void *right)
 {
 	const struct block_interface *a = &((const struct vxcap_interface *)left)->definition;
 	const struct block_interface *b = &((const struct vxcap_interface *)right)->definition;
@@ -73,10 +85,58 @@ struct vxcap_interface *vxcap_output_interface(struct vxcap_output *output,
 	wanted->definition = *definition;
 	wanted->definition.snaplen = BLOCK_SNAPLEN; /* libpcap wants all to be the same */
 	wanted->number = UINT32_MAX;
-	struct vxcap_interface **found = tsearch(wanted, &output->interfaces, compare);
+	wanted->names = NULL;
+	wanted->names_end = &wanted->names;
+	struct vxcap_interface **found = tsearch(wanted, &output->interfaces, compare_interfaces);
 	if (!found || *found != wanted)
 		free(wanted);
 	return found ? *found : NULL;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+	const struct vxcap_name *a = left, *b = right;
+	const int by_address = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	if (a->of != b->of)
+		return (uintptr_t)a->of < (uintptr_t)b->of ? -1 : 1;
+	return by_address ? by_address : strcmp(a->text, b->text);
+}
+
+/* 1: *out is new; 0: it is known already; -ENOMEM. */
+static int know_name(struct vxcap_output *output, const struct vxcap_interface *of,
+		     const struct address *address, const char *text, struct vxcap_name **out)
+{
+	const size_t len = strlen(text) + 1;
+	struct vxcap_name *name = malloc(sizeof(*name) + len);
+
+	if (!name)
+		return -ENOMEM;
+	*name = (struct vxcap_name){.of = of, .address = *address};
+	memcpy(name->text, text, len);
+	struct vxcap_name **found = tsearch(name, &output->names, compare_names);
+	if (!found || *found != name)
+		free(name);
+	else
+		*out = name;
+	return !found ? -ENOMEM : *found == name;
+}
+
+int vxcap_output_name(struct vxcap_output *output, struct vxcap_interface *interface,
+		      const struct block_name *name, struct err *err)
+{
+	struct vxcap_name *added;
+
+	if (strlen(name->name) > BLOCK_NAME_MAX) /* none of ours, nor DNS's */
+		return 0;
+	const int ret = know_name(output, interface, &name->address, name->name, &added);
+	if (ret < 0)
+		return err_set(err, ret, "out of memory");
+	if (ret) {
+		*interface->names_end = added;
+		interface->names_end = &added->next;
+	}
+	return 0;
 }
 
 int vxcap_output_flush(struct vxcap_output *output, struct err *err)
@@ -136,12 +196,41 @@ static int write_interface(struct vxcap_output *output, struct vxcap_interface *
 	return 0;
 }
 
+/* Writes the first of an interface's names, NAMES_MAX at most. */
+static int write_names(struct vxcap_output *output, struct vxcap_interface *interface,
+		       struct err *err)
+{
+	struct block_name names[NAMES_MAX];
+	struct vxcap_name *name = interface->names, *ignored;
+	unsigned n = 0;
+	int ret = reserve(output, NAMES_BLOCK_MAX, err);
+
+	if (ret)
+		return ret;
+	for (; name && n < NAMES_MAX; name = name->next) {
+		ret = know_name(output, NULL, &name->address, name->text, &ignored);
+		if (ret < 0)
+			return err_set(err, ret, "out of memory");
+		if (ret)
+			names[n++] = (struct block_name){name->address, name->text};
+	}
+	interface->names = name;
+	if (!name)
+		interface->names_end = &interface->names;
+	if (n)
+		output->len += block_names(output->buffer + output->len, output->cap - output->len,
+					   names, n);
+	return 0;
+}
+
 int vxcap_output_packet(struct vxcap_output *output, struct vxcap_interface *interface,
 			const struct block_packet *packet, struct err *err)
 {
 	struct block_packet copy = *packet;
 	int ret = interface->number == UINT32_MAX ? write_interface(output, interface, err) : 0;
 
+	while (!ret && interface->names)
+		ret = write_names(output, interface, err);
 	if (!ret)
 		ret = reserve(output, block_packet_len(packet->cap_len), err);
 	if (ret)
