@@ -35,7 +35,7 @@ struct config {
 	bool unencrypted;
 	const char *names;         /* names file, or NULL */
 	uint64_t unknown_sessions; /* enum session_policy of sessions that it does not have */
-	const char *allow[CONFIG_ALLOW_MAX];
+	struct attach_prefix allow[CONFIG_ALLOW_MAX];
 	unsigned n_allow;
 	uint64_t mode, split; /* enum attach_mode; 0: one store for all, 1: one per session */
 	uint64_t workers, port, ring, slack_ns;

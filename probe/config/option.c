@@ -238,26 +238,34 @@ static int set_listen(const char *text, const char **field, struct err *err)
 }
 
 /* ADDRESS or ADDRESS/LENGTH. */
-static bool is_prefix(const char *text)
+static bool parse_prefix(struct attach_prefix *out, const char *text)
 {
 	char host[64];
-	struct address address;
-	uint64_t len = 0;
+	struct attach_prefix prefix;
 	const size_t n = strcspn(text, "/");
 
-	if (n >= sizeof(host) || (text[n] && !value_number(&len, text + n + 1)))
+	if (n >= sizeof(host))
 		return false;
 	(void)snprintf(host, sizeof(host), "%.*s", (int)n, text);
-	return value_address(&address, host) && len <= (strchr(host, ':') ? 128 : 32);
+	const uint64_t width = strchr(host, ':') ? 128 : 32;
+	uint64_t len = width;
+	if (!value_address(&prefix.address, host) ||
+	    (text[n] && !value_number(&len, text + n + 1)) || len > width)
+		return false;
+	prefix.len = (uint32_t)(len + 128 - width);
+	*out = prefix;
+	return true;
 }
 
 static int add_allow(struct config *c, const char *text, struct err *err)
 {
-	if (!is_prefix(text))
+	struct attach_prefix prefix;
+
+	if (!parse_prefix(&prefix, text))
 		return err_set(err, -EINVAL, "an address or prefix such as 10.1.0.0/16 is wanted");
 	if (c->n_allow == CONFIG_ALLOW_MAX)
 		return err_set(err, -EINVAL, "more than %d prefixes", CONFIG_ALLOW_MAX);
-	c->allow[c->n_allow++] = text;
+	c->allow[c->n_allow++] = prefix;
 	return 0;
 }
 
@@ -324,10 +332,8 @@ static bool is_same_recipients(const struct config *a, const struct config *b)
 
 static bool is_same_allow(const struct config *a, const struct config *b)
 {
-	for (unsigned i = 0; i < a->n_allow && i < b->n_allow; i++)
-		if (strcmp(a->allow[i], b->allow[i]))
-			return false;
-	return a->n_allow == b->n_allow;
+	return a->n_allow == b->n_allow &&
+	       !memcmp(a->allow, b->allow, a->n_allow * sizeof(a->allow[0]));
 }
 
 bool option_is_equal(const struct option_row *row, const struct config *a, const struct config *b)

@@ -80,38 +80,13 @@ static int find_facts(struct attach *a, const struct attach_config *config, stru
 
 static int set_allowed(struct steer *skeleton, const struct attach_config *config, struct err *err)
 {
-	for (unsigned i = 0; i < config->n_allow; i++) {
-		struct {
-			uint32_t len;
-			struct address address;
-		} prefix = {0};
-		char text[INET6_ADDRSTRLEN + 5];
-		const uint8_t one = 1;
-		const char *slash = strchr(config->allow[i], '/');
-		const size_t n =
-			slash ? (size_t)(slash - config->allow[i]) : strlen(config->allow[i]);
-		uint8_t *byte = prefix.address.byte;
+	const uint8_t one = 1;
 
-		(void)snprintf(text, sizeof(text), "%.*s", (int)n, config->allow[i]);
-		const bool v4 = inet_pton(AF_INET, text, byte + 12) == 1;
-		if (v4)
-			memset(byte + 10, 0xff, 2);
-		else if (inet_pton(AF_INET6, text, byte) != 1)
-			return err_set(err, -EINVAL,
-				       "--allow %s is no address or prefix such as 10.1.0.0/16",
-				       config->allow[i]);
-		char *rest = "";
-		const unsigned long width = v4 ? 32 : 128;
-		const unsigned long len = slash ? strtoul(slash + 1, &rest, 10) : width;
-		if (*rest || len > width || (slash && !slash[1]))
-			return err_set(err, -EINVAL, "--allow %s: the prefix length is 0 to %lu",
-				       config->allow[i], width);
-		prefix.len = (uint32_t)(len + 128 - width);
-		if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.allowed), &prefix, &one,
-					BPF_ANY))
-			return err_set(err, -errno, "cannot allow %s: %s", config->allow[i],
+	for (unsigned i = 0; i < config->n_allow; i++)
+		if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.allowed), &config->allow[i],
+					&one, BPF_ANY))
+			return err_set(err, -errno, "cannot fill the map of allowed sources: %s",
 				       strerror(errno));
-	}
 	return 0;
 }
 

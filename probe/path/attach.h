@@ -26,13 +26,19 @@
 
 enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
 
+/* Outer sources whose packets are taken: the key of the program's map of them. */
+struct attach_prefix {
+	uint32_t len; /* of the address as it is kept: an IPv4 prefix is 96 bits longer */
+	struct address address;
+};
+
 struct attach_config {
 	const char *interface;
 	enum attach_mode mode;
 	uint32_t workers;
 	uint32_t ring; /* RX descriptors per socket, a power of two */
 	uint16_t port;
-	const char *const *allow; /* CIDR prefixes of outer sources; none: every source */
+	const struct attach_prefix *allow; /* none: every source */
 	unsigned n_allow;
 	struct siphash_key key;
 };

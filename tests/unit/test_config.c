@@ -157,7 +157,10 @@ Test(config, each_option_sets_its_field)
 	cr_assert_str_eq(config.listen, "none");
 	cr_assert_str_eq(config.metrics, "-");
 	cr_assert_eq(config.n_allow, 2);
-	cr_assert_str_eq(config.allow[1], "fd00::/8");
+	cr_assert_eq(config.allow[0].len, 96 + 8);
+	cr_assert_eq(config.allow[0].address.byte[12], 10);
+	cr_assert_eq(config.allow[1].len, 8);
+	cr_assert_eq(config.allow[1].address.byte[0], 0xfd);
 	cr_assert_str_eq(config.names, "names.yaml");
 	cr_assert_eq(config.unknown_sessions, SESSION_COUNT);
 	cr_assert_str_eq(config.health_listen, ":8080");
@@ -188,7 +191,12 @@ Test(config, addresses_to_listen_on_and_prefixes_may_be_of_both_families)
 {
 	assert_takes("--listen 0.0.0.0:80 --health-listen 127.0.0.1:8080");
 	assert_takes("--listen [::1]:80 --health-listen [::]:65535");
-	assert_takes("--listen :80 --allow 10.0.0.1 --allow 0.0.0.0/0 --allow fd00::1/128");
+	assert_takes(
+		"--listen :80 --allow 10.0.0.1 --allow 0.0.0.0/0 --allow fd00::1 --allow ::/0");
+	cr_assert_eq(config.allow[0].len, 128);
+	cr_assert_eq(config.allow[1].len, 96);
+	cr_assert_eq(config.allow[2].len, 128);
+	cr_assert_eq(config.allow[3].len, 0);
 }
 
 Test(config, each_unit_of_size_is_known)
