@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "doctor/doctor.h"
 #include "run/live.h"
 #include "run/offline.h"
 #include "version.h"
@@ -90,7 +91,7 @@ static int check(int argc, char **argv)
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
-} commands[] = {{"run", run}, {"read", read_captures}, {"check", check}};
+} commands[] = {{"run", run}, {"read", read_captures}, {"check", check}, {"doctor", doctor_main}};
 
 int main(int argc, char **argv)
 {
