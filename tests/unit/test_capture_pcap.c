@@ -181,6 +181,22 @@ Test(capture_pcap, frames_are_numbered_with_those_that_are_skipped)
 	capture_close(c);
 }
 
+Test(capture_pcap, done_counts_the_bytes_of_all_files)
+{
+	const struct file f = new_pcapng();
+	const char *const paths[] = {f.path, f.path};
+	struct capture *c = open_paths(paths, 2);
+
+	put_packet(&f, 0, 100, 60);
+	const uint64_t size = (uint64_t)lseek(f.fd, 0, SEEK_END);
+	cr_assert_eq(capture_pcap_done(c), 0);
+	cr_assert_eq(capture_recv(c, &batch, 0), 0);
+	capture_release(c, &batch);
+	cr_assert_eq(capture_recv(c, &batch, 0), -ENODATA);
+	cr_assert_eq(capture_pcap_done(c), 2 * size);
+	capture_close(c);
+}
+
 Test(capture_pcap, several_files_are_one_stream)
 {
 	const struct file a = new_pcapng(), b = new_pcap(0xa1b23c4d, 0, false);

@@ -479,6 +479,7 @@ Test(pack, index_repeats_names_and_a_pass_finds_them)
 		cr_assert_eq(read_all(unpack, &got, &err), 0);
 		expect_same(&raw, &got);
 		unpack_close(unpack);
+		free(raw.p), free(packed.p), free(got.p);
 	}
 }
 
@@ -499,4 +500,5 @@ Test(pack, names_take_at_most_half_of_the_index_and_stay_in_the_frame)
 	cr_assert_eq(read_all(unpack, &got, &err), 0);
 	expect_same(&raw, &got);
 	unpack_close(unpack);
+	free(raw.p), free(packed.p), free(got.p);
 }
