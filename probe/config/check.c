@@ -13,13 +13,16 @@
 static int check_names(const struct config *c, uint32_t *n, struct err *err)
 {
 	struct names *names;
+	struct err why;
 
 	*n = 0;
 	if (!c->names)
 		return 0;
-	const int ret = names_load(&names, c->names, err);
+	const int ret = names_load(&names, c->names, &why);
+	if (ret == -EINVAL) /* the sentence begins with that file's own lines */
+		return err_set(err, ret, "%s", why.text);
 	if (ret)
-		return ret;
+		return setting_fail(c, setting_of(c, "names"), err, "%s", why.text);
 	*n = names_count(names);
 	names_close(names);
 	return 0;
