@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 #define CONFIG_ALLOW_MAX STEER_ALLOWED_MAX
+/* A reload can raise sessions_max to so many times that of the start: memory is laid out for it. */
+#define CONFIG_SESSIONS_GROWTH 4
 
 /* "check" takes and wants what "run" does. */
 enum config_command { CONFIG_RUN, CONFIG_READ, CONFIG_CHECK };
@@ -40,7 +42,7 @@ struct config {
 	uint64_t mode, split; /* enum attach_mode; 0: one store for all, 1: one per session */
 	uint64_t workers, port, ring, slack_ns;
 	uint64_t sessions_max, flows_max, chunks, chunk_len;
-	uint64_t sessions_start; /* sessions_max of the start: a reload may make it 4 times that */
+	uint64_t sessions_start;             /* sessions_max of the start, also after reloads */
 	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
 	uint64_t rotate_len, rotate_ns;
 	int64_t level;

@@ -8,9 +8,6 @@
 #include "config/option.h"
 #include "config/setting.h"
 
-/* Tables and rings that were made for a number of sessions have room for so many times that. */
-#define SESSIONS_GROWTH 4
-
 /* What an option is in the configuration that runs, as it was written. */
 static const char *text_of(char out[static 64], const struct config *c,
 			   const struct option_row *row)
@@ -35,8 +32,7 @@ static int refuse(const struct config *c, const struct config *running,
 		 : err_set(err, -EINVAL, "%s: %s: %s; running is %s", c->file, row->name, why, was);
 }
 
-/* The engine was made for SESSIONS_GROWTH times the sessions of the start; not so where each
- * session has a file, for there the frames of the files depend on their number. */
+/* Not where each session has a file, whose memory and descriptors were counted at the start. */
 static int check_sessions(const struct config *c, const struct config *running,
 			  const struct option_row *row, struct err *err)
 {
@@ -44,10 +40,10 @@ static int check_sessions(const struct config *c, const struct config *running,
 
 	if (running->split)
 		return refuse(c, running, row, err, "takes effect at a start with split: session");
-	if (c->sessions_max <= SESSIONS_GROWTH * c->sessions_start)
+	if (c->sessions_max <= CONFIG_SESSIONS_GROWTH * c->sessions_start)
 		return 0;
 	(void)snprintf(why, sizeof(why), "can grow to %" PRIu64 ", %d times that of the start",
-		       SESSIONS_GROWTH * c->sessions_start, SESSIONS_GROWTH);
+		       CONFIG_SESSIONS_GROWTH * c->sessions_start, CONFIG_SESSIONS_GROWTH);
 	return refuse(c, running, row, err, why);
 }
 

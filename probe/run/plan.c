@@ -39,14 +39,12 @@ static size_t frame_len(const struct config *c)
 	return fair > FRAME_LEN ? FRAME_LEN : fair < FRAME_LEN_MIN ? FRAME_LEN_MIN : fair;
 }
 
-/* Memory is laid out for so many times the cap, so that a reload can raise it; a file per session
- * has its memory and descriptors counted at start. */
-#define SESSIONS_ROOM 4
-
+/* So that a reload can raise the cap; a file per session has its memory and descriptors counted at
+ * start. */
 static uint64_t sessions_room(const struct config *c)
 {
 	return c->split || c->command == CONFIG_READ ? c->sessions_max
-						     : SESSIONS_ROOM * c->sessions_max;
+						     : CONFIG_SESSIONS_GROWTH * c->sessions_max;
 }
 
 void plan_settings(const struct config *c, struct engine_settings *settings)
