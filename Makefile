@@ -97,8 +97,15 @@ lint: deps-lint
 	tools/lint $(B)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system share/vxprobe share/man/man1 \
+		share/man/man5 share/man/man8)
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 tools/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 probe/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 probe/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 tools/deploy/*.yaml $(DESTDIR)$(PREFIX)/share/vxprobe
+	sed 's|/usr/local/|$(PREFIX)/|' tools/deploy/vxprobe.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/vxprobe.service
 
 clean:
 	rm -rf build
