@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,18 @@ static void stop(int number)
 	is_stopped = 1;
 }
 
+static __attribute__((format(printf, 1, 2))) void say(const char *format, ...)
+{
+	va_list args;
+
+	progress_hide();
+	(void)fputs("vxmirror: ", stderr);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	(void)fputc('\n', stderr);
+}
+
 /* ---- inputs ---- */
 
 /* What of one input is left out. */
@@ -57,20 +70,15 @@ struct left_out {
 
 static void report_left_out(const char *path, const struct left_out *left)
 {
-	progress_hide();
 	if (*left->damage.text)
-		fprintf(stderr, "vxmirror: %s\n", left->damage.text);
+		say("%s", left->damage.text);
 	if (left->too_long)
-		fprintf(stderr,
-			"vxmirror: %s: left out as over %u bytes, more than IPv4 carries: %" PRIu64
-			"\n",
-			path, MIRROR_INNER_MAX, left->too_long);
+		say("%s: left out as over %u bytes, more than IPv4 carries: %" PRIu64, path,
+		    MIRROR_INNER_MAX, left->too_long);
 	for (unsigned i = 0; i < LINKTYPES; i++)
 		if (left->of_linktype[i])
-			fprintf(stderr,
-				"vxmirror: %s: left out as of link type %u, not Ethernet: %" PRIu64
-				"\n",
-				path, i, left->of_linktype[i]);
+			say("%s: left out as of link type %u, not Ethernet: %" PRIu64, path, i,
+			    left->of_linktype[i]);
 }
 
 static int take_packet(struct sink *sink, struct capfile_packet *p, struct left_out *left,
@@ -229,7 +237,7 @@ static int wrap(struct mirror_options *o, struct err *err)
 	if (sink.file && fclose(sink.file) != 0 && ret == 0)
 		ret = err_set(err, -errno, "cannot write %s: %s", sink.out, strerror(errno));
 	if (ret == 0)
-		fprintf(stderr, "vxmirror: wrapped %" PRIu64 " packets\n", sink.packets);
+		say("wrapped %" PRIu64 " packets", sink.packets);
 	return ret;
 }
 
@@ -282,10 +290,8 @@ static int send_all(struct mirror_options *o, struct err *err)
 	if (ret == 0) {
 		ret = send_loop(&sink, o, err);
 		const struct send_counts c = send_counts(sink.sender);
-		fprintf(stderr,
-			"vxmirror: sent %" PRIu64 " packets (%" PRIu64
-			" bytes); the kernel refused %" PRIu64 "\n",
-			c.packets, c.bytes, c.refused);
+		say("sent %" PRIu64 " packets (%" PRIu64 " bytes); the kernel refused %" PRIu64,
+		    c.packets, c.bytes, c.refused);
 	}
 	send_close(sink.sender);
 	return ret;
@@ -293,7 +299,7 @@ static int send_all(struct mirror_options *o, struct err *err)
 
 static int complain(const struct err *err, int code)
 {
-	fprintf(stderr, "vxmirror: %s\n", err->text);
+	say("%s", err->text);
 	return code;
 }
 
