@@ -6,7 +6,7 @@
 #pragma once
 
 struct err {
-	char text[320];
+	char text[512];
 };
 
 /* Writes the sentence and returns code, so that reporting and returning are one statement. */
