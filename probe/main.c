@@ -109,7 +109,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (*name)
-		fprintf(stderr, "vxprobe: %s is no command\n", name);
-	usage(stderr);
+		fprintf(stderr, "vxprobe: %s is no command; --help lists them\n", name);
+	else
+		usage(stderr);
 	return USAGE_ERROR;
 }

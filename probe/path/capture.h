@@ -85,7 +85,8 @@ static inline void capture_close(struct capture *capture)
 
 /* Reads the files one after the other as one stream; "-" is standard input. Frames of interfaces
  * that are not Ethernet are skipped and counted. Times are nanoseconds since 1970. The paths are
- * the caller's and outlive the source. Fails at once when one of them cannot be read. */
+ * the caller's and outlive the source. Fails at once when one of them cannot be read or is no
+ * capture. */
 int capture_pcap_open(struct capture **out, const char *const *paths, unsigned n, struct err *err);
 /* Why recv returned -EBADMSG or another error but -ENODATA: which file, and what is wrong with it.
  * The frames before the damage have been lent; a further recv goes on with the next file. */

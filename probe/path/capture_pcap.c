@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "path/block.h"
 #include "path/capfile.h"
@@ -142,12 +142,18 @@ static void pcap_close_files(struct capture *capture)
 	free(c);
 }
 
-/* A file that is missing is said before the first packet is read. */
-static int check_readable(const char *path, struct err *err)
+/* What is missing or no capture is said before the first packet is read. A pipe is read once. */
+static int check_file(const char *path, struct err *err)
 {
-	if (strcmp(path, "-") != 0 && access(path, R_OK) != 0)
-		return err_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
-	return 0;
+	struct capfile *file;
+	struct stat st;
+
+	if (strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
+		return 0;
+	const int ret = capfile_open(&file, path, err);
+	if (ret == 0)
+		capfile_close(file);
+	return ret;
 }
 
 int capture_pcap_open(struct capture **out, const char *const *paths, unsigned n, struct err *err)
@@ -159,7 +165,7 @@ int capture_pcap_open(struct capture **out, const char *const *paths, unsigned n
 	};
 
 	for (unsigned i = 0; i < n; i++) {
-		const int ret = check_readable(paths[i], err);
+		const int ret = check_file(paths[i], err);
 		if (ret)
 			return ret;
 	}

@@ -88,8 +88,8 @@ static int verdict(struct stats *stats, const struct capture *first, int damaged
 	return 0;
 }
 
-static int run_engine(struct engine *engine, const struct config *c, struct stats *stats,
-		      struct err *err)
+static int run_engine(struct engine *engine, const struct config *c,
+		      const struct stats_config *stats_config, struct stats *stats, struct err *err)
 {
 	const struct ledger_source source = {.stats = stats};
 	struct capture *first = NULL;
@@ -99,6 +99,7 @@ static int run_engine(struct engine *engine, const struct config *c, struct stat
 
 	if (ret)
 		return ret;
+	plan_log_memory(stats_config, 0);
 	if (engine_start(engine, err)) {
 		/* Threads that did start have what is to be closed. */
 		log_line("%s", err->text);
@@ -133,11 +134,10 @@ int offline_run(const struct config *c, struct err *err)
 	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||
 	    (ret = engine_open(&engine, &config, stats, err)))
 		goto done;
-	plan_log_memory(&stats_config, 0);
 	plan_settings(c, &settings);
 	engine_set(engine, &settings, names);
 	names = NULL;
-	ret = run_engine(engine, c, stats, err);
+	ret = run_engine(engine, c, &stats_config, stats, err);
 done:
 	names_close(names);
 	engine_close(engine);

@@ -314,19 +314,18 @@ Test(capture_pcap, missing_file_is_refused_at_open)
 	cr_assert_str_eq(err.text, "cannot read /nonexistent/x.pcap: No such file or directory");
 }
 
-Test(capture_pcap, what_is_no_capture_is_said)
+Test(capture_pcap, what_is_no_capture_is_said_before_the_first_packet)
 {
-	const struct file empty = new_file(), text = new_file();
-	const char *const paths[] = {empty.path, text.path};
-	struct capture *c = open_paths(paths, 2);
+	const struct file good = new_pcap(0xa1b2c3d4, 0, false), empty = new_file(),
+			  text = new_file();
+	const char *const paths[][2] = {{good.path, empty.path}, {good.path, text.path}};
+	struct capture *c;
 
 	put(&text, "This is no capture, but text.", 29);
-	cr_assert_eq(capture_recv(c, &batch, 0), -EBADMSG);
-	cr_assert(strstr(capture_pcap_error(c), "is empty"));
-	cr_assert_eq(capture_recv(c, &batch, 0), -EBADMSG);
-	cr_assert(strstr(capture_pcap_error(c), "is not a capture file"));
-	cr_assert_eq(capture_recv(c, &batch, 0), -ENODATA);
-	capture_close(c);
+	cr_assert_eq(capture_pcap_open(&c, paths[0], 2, &err), -EBADMSG);
+	cr_assert(strstr(err.text, empty.path) && strstr(err.text, "is empty"));
+	cr_assert_eq(capture_pcap_open(&c, paths[1], 2, &err), -EBADMSG);
+	cr_assert(strstr(err.text, text.path) && strstr(err.text, "is not a capture file"));
 }
 
 Test(capture_pcap, dash_is_standard_input)
