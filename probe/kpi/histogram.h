@@ -1,0 +1,43 @@
+/*
+ * histogram: how long things took, in buckets whose upper edges belong to them ("le").
+ *
+ * The edges are the base-2 exponential ones with eight steps per octave (Prometheus' native schema
+ * 3: no sample is more than 9 % below its edge) from 2^-20 s, about 1 us, to 64 s, and the 16
+ * classic ones of the metrics. So both kinds of buckets are exact sums of ours. The last bucket has
+ * no edge.
+ *
+ * A worker adds to its own; any thread of any process may read meanwhile. A histogram of zeros is
+ * an empty one. Nothing is allocated.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+#define HISTOGRAM_BUCKETS 223
+#define HISTOGRAM_CLASSIC 16
+
+struct histogram {
+	uint64_t sum_ns;
+	uint64_t bucket[HISTOGRAM_BUCKETS];
+};
+static_assert(sizeof(struct histogram) % 64 == 0, "whole cache lines");
+
+/* Number of the bucket that counts ns. */
+unsigned histogram_bucket(uint64_t ns);
+/* Upper edge of a bucket in ns, rounded down; of the last one UINT64_MAX. */
+uint64_t histogram_edge(unsigned bucket);
+/* The i-th classic edge in ns, the least first. */
+uint64_t histogram_classic_edge(unsigned i);
+
+/* ---- worker ---- */
+
+void histogram_add(struct histogram *histogram, uint64_t ns);
+
+/* ---- reader ---- */
+
+/* Adds what from holds at this moment. */
+void histogram_merge(struct histogram *sum, const struct histogram *from);
+uint64_t histogram_count(const struct histogram *histogram);
+/* Samples up to the i-th classic edge. */
+uint64_t histogram_classic_count(const struct histogram *histogram, unsigned i);

@@ -1,0 +1,127 @@
+#include "kpi/histogram.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+static const long double classic_s[HISTOGRAM_CLASSIC] = {
+	.0001L, .00025L, .0005L, .001L, .0025L, .005L, .01L, .025L,
+	.05L,   .1L,     .25L,   .5L,   1,      2.5L,  5,    10};
+
+/* Upper edge of native bucket i of schema 3, in ns. */
+static uint64_t native_edge(int i)
+{
+	return (uint64_t)floorl(exp2l(i / 8.0L) * 1e9L);
+}
+
+static bool is_native(uint64_t ns)
+{
+	for (int i = -160; i <= 48; i++)
+		if (native_edge(i) == ns)
+			return true;
+	return false;
+}
+
+static bool is_classic(uint64_t ns)
+{
+	for (unsigned i = 0; i < HISTOGRAM_CLASSIC; i++)
+		if ((uint64_t)roundl(classic_s[i] * 1e9L) == ns)
+			return true;
+	return false;
+}
+
+Test(histogram, edges_are_the_native_and_the_classic_ones_and_no_others)
+{
+	for (int i = -160; i <= 48; i++)
+		cr_assert_eq(histogram_edge(histogram_bucket(native_edge(i))), native_edge(i));
+	for (unsigned i = 0; i < HISTOGRAM_CLASSIC; i++) {
+		const uint64_t ns = (uint64_t)roundl(classic_s[i] * 1e9L);
+		cr_assert_eq(histogram_classic_edge(i), ns);
+		cr_assert_eq(histogram_edge(histogram_bucket(ns)), ns);
+	}
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++)
+		cr_assert(is_native(histogram_edge(i)) || is_classic(histogram_edge(i)), "%u", i);
+	cr_assert_eq(histogram_edge(HISTOGRAM_BUCKETS - 1), UINT64_MAX);
+}
+
+Test(histogram, upper_edge_belongs_to_its_bucket)
+{
+	cr_assert_eq(histogram_bucket(0), 0);
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
+		cr_assert_eq(histogram_bucket(histogram_edge(i)), i);
+		cr_assert_eq(histogram_bucket(histogram_edge(i) + 1), i + 1);
+	}
+	cr_assert_eq(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
+}
+
+Test(histogram, no_sample_is_more_than_nine_percent_below_its_edge)
+{
+	for (unsigned i = 1; i < HISTOGRAM_BUCKETS - 1; i++)
+		cr_assert_geq((double)histogram_edge(i - 1), 0.916 * (double)histogram_edge(i));
+}
+
+/* n samples from 1 ns to about 100 s, evenly over the magnitudes; returns their sum. */
+static uint64_t fill(struct histogram *h, uint64_t *samples, unsigned n)
+{
+	uint64_t sum = 0;
+
+	srand(1);
+	for (unsigned i = 0; i < n; i++) {
+		samples[i] = (uint64_t)exp2((double)rand() / RAND_MAX * 36.6);
+		histogram_add(h, samples[i]);
+		sum += samples[i];
+	}
+	return sum;
+}
+
+Test(histogram, classic_buckets_count_exactly_what_is_up_to_their_edge)
+{
+	enum { N = 20000 };
+	static uint64_t samples[N];
+	struct histogram h = {0};
+
+	cr_assert_eq(fill(&h, samples, N), h.sum_ns);
+	cr_assert_eq(histogram_count(&h), N);
+	for (unsigned i = 0; i < HISTOGRAM_CLASSIC; i++) {
+		uint64_t n = 0;
+		for (unsigned k = 0; k < N; k++)
+			n += (long double)samples[k] <= classic_s[i] * 1e9L;
+		cr_assert_eq(histogram_classic_count(&h, i), n, "edge %u", i);
+		cr_assert(n > 0 && n < N);
+	}
+}
+
+Test(histogram, native_buckets_are_sums_of_ours)
+{
+	enum { N = 20000 };
+	static uint64_t samples[N];
+	struct histogram h = {0};
+
+	(void)fill(&h, samples, N);
+	for (int i = -159; i <= 48; i++) {
+		uint64_t want = 0, have = 0;
+		for (unsigned k = 0; k < N; k++) {
+			const long double s = (long double)samples[k] / 1e9L;
+			want += s > exp2l((i - 1) / 8.0L) && s <= exp2l(i / 8.0L);
+		}
+		for (unsigned b = histogram_bucket(native_edge(i - 1)) + 1;
+		     b <= histogram_bucket(native_edge(i)); b++)
+			have += h.bucket[b];
+		cr_assert_eq(have, want, "native bucket %d", i);
+	}
+}
+
+Test(histogram, merged_is_the_sum)
+{
+	struct histogram sum = {0}, one = {0}, other = {0};
+
+	histogram_add(&one, 1000);
+	histogram_add(&one, 2000000);
+	histogram_add(&other, 2000000);
+	histogram_merge(&sum, &one);
+	histogram_merge(&sum, &other);
+	cr_assert_eq(sum.sum_ns, 4001000);
+	cr_assert_eq(histogram_count(&sum), 3);
+	cr_assert_eq(sum.bucket[histogram_bucket(1000)], 1);
+	cr_assert_eq(sum.bucket[histogram_bucket(2000000)], 2);
+}
