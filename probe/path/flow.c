@@ -26,7 +26,9 @@ struct flow_table {
 	/* const after open */
 	struct bucket *buckets;
 	struct flow *flows; /* slot = bucket * WAYS + way */
-	uint32_t n_buckets, n_max;
+	uint8_t *states;    /* by slot */
+	uint32_t n_buckets;
+	struct flow_config config;
 	struct siphash_key key;
 	/* the worker's */
 	uint32_t cursor; /* bucket that flow_expire looks at next */
@@ -91,6 +93,27 @@ static unsigned bucket_find(const struct flow_table *table, uint32_t bucket, uin
 	return WAYS;
 }
 
+static void slot_end(struct flow_table *table, size_t slot)
+{
+	const struct flow *flow = &table->flows[slot];
+
+	table->counters.expired++;
+	table->counters.active--;
+	if (table->config.ended)
+		table->config.ended(table->config.ended_arg, flow, flow_state(table, flow));
+}
+
+static void slot_begin(struct flow_table *table, size_t slot, const struct flow_key *key,
+		       uint64_t time_ns)
+{
+	struct flow *flow = &table->flows[slot];
+
+	*flow = (struct flow){.key = *key, .first_ns = time_ns, .last_ns = time_ns};
+	memset(flow_state(table, flow), 0, table->config.state_len);
+	table->counters.created++;
+	table->counters.active++;
+}
+
 /* Ends what is idle in one bucket. */
 static unsigned bucket_expire(struct flow_table *table, uint32_t bucket, uint32_t now)
 {
@@ -100,11 +123,10 @@ static unsigned bucket_expire(struct flow_table *table, uint32_t bucket, uint32_
 	for (unsigned way = 0; way < WAYS; way++) {
 		if (!b->tag[way] || !is_past(b->deadline[way], now))
 			continue;
+		slot_end(table, (size_t)bucket * WAYS + way);
 		b->tag[way] = 0;
 		n++;
 	}
-	table->counters.expired += n;
-	table->counters.active -= n;
 	return n;
 }
 
@@ -136,21 +158,13 @@ static int64_t slot_take(struct flow_table *table, const struct slots *slots, ui
 				  bucket_used(&table->buckets[slots->bucket[1]])};
 	const unsigned emptier = used[1] < used[0];
 
-	if (used[emptier] == WAYS || table->counters.active == table->n_max)
+	if (used[emptier] == WAYS || table->counters.active == table->config.n_max)
 		return -1;
 	struct bucket *b = &table->buckets[slots->bucket[emptier]];
 	const unsigned way = bucket_empty_way(b);
 
 	b->tag[way] = slots->tag;
 	return (int64_t)slots->bucket[emptier] * WAYS + way;
-}
-
-static void flow_start(struct flow_table *table, struct flow *flow, const struct flow_key *key,
-		       uint64_t time_ns)
-{
-	*flow = (struct flow){.key = *key, .first_ns = time_ns, .last_ns = time_ns};
-	table->counters.created++;
-	table->counters.active++;
 }
 
 /* The slot that holds key, or -1. One idle for too long starts anew. */
@@ -165,9 +179,8 @@ static int64_t slot_find(struct flow_table *table, const struct slots *slots,
 			continue;
 		const int64_t slot = (int64_t)bucket * WAYS + way;
 		if (is_past(table->buckets[bucket].deadline[way], tick(time_ns))) {
-			table->counters.expired++;
-			table->counters.active--;
-			flow_start(table, &table->flows[slot], key, time_ns);
+			slot_end(table, (size_t)slot);
+			slot_begin(table, (size_t)slot, key, time_ns);
 		}
 		return slot;
 	}
@@ -186,7 +199,7 @@ struct flow *flow_update(struct flow_table *table, const struct flow_key *key, u
 			table->counters.full++;
 			return NULL;
 		}
-		flow_start(table, &table->flows[slot], key, time_ns);
+		slot_begin(table, (size_t)slot, key, time_ns);
 	}
 	struct flow *flow = &table->flows[slot];
 
@@ -198,6 +211,18 @@ struct flow *flow_update(struct flow_table *table, const struct flow_key *key, u
 		flow->last_ns = time_ns;
 	table->buckets[slot / WAYS].deadline[slot % WAYS] = tick(flow->last_ns) + idle_ticks(key);
 	return flow;
+}
+
+void *flow_state(const struct flow_table *table, const struct flow *flow)
+{
+	return table->states + (size_t)(flow - table->flows) * table->config.state_len;
+}
+
+void flow_shorten(struct flow_table *table, const struct flow *flow, uint32_t idle_s)
+{
+	const size_t slot = (size_t)(flow - table->flows);
+
+	table->buckets[slot / WAYS].deadline[slot % WAYS] = tick(flow->last_ns) + TICKS(idle_s);
 }
 
 unsigned flow_expire(struct flow_table *table, uint64_t now_ns, unsigned max_buckets)
@@ -217,10 +242,12 @@ const struct flow_counters *flow_counters(const struct flow_table *table)
 	return &table->counters;
 }
 
-size_t flow_memory(uint32_t n_max)
+size_t flow_memory(const struct flow_config *config)
 {
+	const size_t slot = sizeof(struct flow) + config->state_len;
+
 	return sizeof(struct flow_table) +
-	       (size_t)buckets_for(n_max) * (sizeof(struct bucket) + WAYS * sizeof(struct flow));
+	       (size_t)buckets_for(config->n_max) * (sizeof(struct bucket) + WAYS * slot);
 }
 
 /* Written, so that the memory is there now and not when a burst of flows comes. */
@@ -231,27 +258,28 @@ static void *alloc_written(size_t len)
 	return p ? memset(p, 0, len) : NULL;
 }
 
-int flow_open(struct flow_table **out, uint32_t n_max, const uint8_t key[static 16],
-	      struct err *err)
+int flow_open(struct flow_table **out, const struct flow_config *config, struct err *err)
 {
-	if (n_max < 1 || n_max > FLOWS_LIMIT)
+	if (config->n_max < 1 || config->n_max > FLOWS_LIMIT)
 		return err_set(err, -EINVAL, "a flow table holds 1 to %u flows, not %u",
-			       FLOWS_LIMIT, n_max);
+			       FLOWS_LIMIT, config->n_max);
 	struct flow_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return err_set(err, -ENOMEM, "out of memory for a flow table");
-	t->n_max = n_max;
-	t->n_buckets = buckets_for(n_max);
-	memcpy(&t->key, key, sizeof(t->key));
+	t->config = *config;
+	t->n_buckets = buckets_for(config->n_max);
+	memcpy(&t->key, config->key, sizeof(t->key));
+	const size_t slots = (size_t)t->n_buckets * WAYS;
 	t->buckets = alloc_written(t->n_buckets * sizeof(*t->buckets));
-	t->flows = alloc_written((size_t)t->n_buckets * WAYS * sizeof(*t->flows));
-	if (!t->buckets || !t->flows) {
+	t->flows = alloc_written(slots * sizeof(*t->flows));
+	t->states = alloc_written(slots * config->state_len);
+	if (!t->buckets || !t->flows || !t->states) {
 		flow_close(t);
 		return err_set(
 			err, -ENOMEM,
 			"out of memory for a table of %u flows (%zu bytes): lower --flows-max",
-			n_max, flow_memory(n_max));
+			config->n_max, flow_memory(config));
 	}
 	*out = t;
 	return 0;
@@ -261,6 +289,7 @@ void flow_close(struct flow_table *table)
 {
 	if (!table)
 		return;
+	free(table->states);
 	free(table->flows);
 	free(table->buckets);
 	free(table);

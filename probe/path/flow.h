@@ -4,7 +4,8 @@
  *   hash ──▶ two buckets of one cache line: | 8 tags | 8 deadlines |   8 flows each beside it
  *
  * One table per worker, called by it alone. All memory is allocated at open; a flow that finds no
- * room is not kept, and no live flow makes way for it. Time comes with the packets.
+ * room is not kept, and no live flow makes way for it. Time comes with the packets. What is
+ * measured of a flow has its state beside it, of which this file knows but the size.
  */
 #pragma once
 
@@ -36,15 +37,22 @@ struct flow_counters {
 	uint64_t active; /* created - expired */
 };
 
+struct flow_config {
+	uint32_t n_max;   /* 1 to 16 Mi flows */
+	uint8_t key[16];  /* random and secret, else a sender can fill one bucket */
+	size_t state_len; /* bytes of state beside each flow; a multiple of 8, may be 0 */
+	/* Called when a flow ends, whoever notices; may be NULL. Calls nothing of the table. */
+	void (*ended)(void *arg, const struct flow *flow, const void *state);
+	void *ended_arg;
+};
+
 struct flow_table;
 
-/* Room for n_max flows, 1 to 16 Mi. key: random and secret, else a sender can fill one bucket. */
-int flow_open(struct flow_table **out, uint32_t n_max, const uint8_t key[static 16],
-	      struct err *err);
-/* Takes NULL. */
+int flow_open(struct flow_table **out, const struct flow_config *config, struct err *err);
+/* Takes NULL. Flows that are alive do not end by it. */
 void flow_close(struct flow_table *table);
-/* Bytes that flow_open(n_max) allocates. */
-size_t flow_memory(uint32_t n_max);
+/* Bytes that flow_open allocates. */
+size_t flow_memory(const struct flow_config *config);
 
 /*
  * Counts a packet of bytes in its direction (0: from a to b) and returns its flow, good until the
@@ -54,6 +62,12 @@ size_t flow_memory(uint32_t n_max);
  */
 struct flow *flow_update(struct flow_table *table, const struct flow_key *key, unsigned direction,
 			 uint32_t bytes, uint64_t time_ns);
+
+/* The state beside a flow, zeros when the flow began; aligned to 8. */
+void *flow_state(const struct flow_table *table, const struct flow *flow);
+
+/* The flow, just updated, ends after idle_s of silence instead. Holds until its next packet. */
+void flow_shorten(struct flow_table *table, const struct flow *flow, uint32_t idle_s);
 
 /* Ends flows idle at now_ns in the next max_buckets buckets, round and round. Returns their number.
  */

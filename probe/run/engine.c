@@ -107,9 +107,18 @@ static struct handoff_config handoff_config(const struct engine_config *c, struc
 		.chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
 }
 
+static struct flow_config flow_config(const struct engine_config *c)
+{
+	struct flow_config f = {.n_max = c->flows_max};
+
+	memcpy(f.key, c->decap.key.word, sizeof(f.key));
+	return f;
+}
+
 size_t engine_memory(const struct engine_config *c)
 {
 	const struct handoff_config handoff = handoff_config(c, NULL);
+	const struct flow_config flows = flow_config(c);
 	struct stats stats = {.sessions_max = c->sessions_room};
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
@@ -117,13 +126,14 @@ size_t engine_memory(const struct engine_config *c)
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
 	       c->sessions_room * sizeof(uint64_t) +
-	       c->workers * (handoff_memory(&handoff) + flow_memory(c->flows_max)) +
+	       c->workers * (handoff_memory(&handoff) + flow_memory(&flows)) +
 	       writer_memory(&writer);
 }
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
 	const struct handoff_config handoff = handoff_config(&e->config, writer_bell(e->writer));
+	const struct flow_config flows = flow_config(&e->config);
 	struct worker_config *w = &e->workers[number].config;
 
 	*w = (struct worker_config){.number = number,
@@ -138,8 +148,7 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 	if (ret)
 		return ret;
 	w->handoff = e->handoffs[number];
-	return flow_open(&w->flows, e->config.flows_max, (const uint8_t *)e->config.decap.key.word,
-			 err);
+	return flow_open(&w->flows, &flows, err);
 }
 
 static int open_enrolls(struct engine *e, struct err *err)

@@ -11,15 +11,23 @@
 /* Idle times are kept to a tick of 2^30 ns. */
 #define TICK_NS (UINT64_C(1) << 30)
 
-static const uint8_t secret[16] = "sixteen bytes...";
+static const struct flow_config config = {.key = "sixteen bytes..."};
 static struct err err;
 
-static struct flow_table *open_table(uint32_t n_max)
+static struct flow_table *open_with(const struct flow_config *c)
 {
 	struct flow_table *t;
 
-	cr_assert_eq(flow_open(&t, n_max, secret, &err), 0, "%s", err.text);
+	cr_assert_eq(flow_open(&t, c, &err), 0, "%s", err.text);
 	return t;
+}
+
+static struct flow_table *open_table(uint32_t n_max)
+{
+	struct flow_config c = config;
+
+	c.n_max = n_max;
+	return open_with(&c);
 }
 
 static struct flow_key key_of(uint32_t number, uint8_t proto)
@@ -212,11 +220,10 @@ Test(flow, time_may_pass_the_end_of_the_ticks)
 
 Test(flow, key_of_the_table_decides_the_place)
 {
-	const uint8_t other[16] = "another sixteen.";
-	struct flow_table *t = open_table(2000), *u;
+	const struct flow_config other = {.n_max = 2000, .key = "another sixteen."};
+	struct flow_table *t = open_table(2000), *u = open_with(&other);
 	unsigned differ = 0;
 
-	cr_assert_eq(flow_open(&u, 2000, other, &err), 0);
 	const struct flow *t0 = update(t, 0, START), *u0 = update(u, 0, START);
 	for (uint32_t i = 1; i < 50; i++)
 		differ += update(t, i, START) - t0 != update(u, i, START) - u0;
@@ -227,12 +234,115 @@ Test(flow, key_of_the_table_decides_the_place)
 
 Test(flow, memory_is_told_and_refusals_name_the_number)
 {
+	struct flow_config c = {.n_max = 65536};
 	struct flow_table *t;
 
-	cr_assert_lt(flow_memory(65536), 12u << 20);
-	cr_assert_gt(flow_memory(65536), 65536 * sizeof(struct flow));
-	cr_assert_eq(flow_open(&t, 0, secret, &err), -EINVAL);
-	cr_assert_eq(flow_open(&t, UINT32_MAX, secret, &err), -EINVAL);
+	cr_assert_lt(flow_memory(&c), 12u << 20);
+	cr_assert_gt(flow_memory(&c), 65536 * sizeof(struct flow));
+	const size_t without = flow_memory(&c);
+	c.state_len = 40;
+	cr_assert_geq(flow_memory(&c), without + 65536 * c.state_len);
+	c.n_max = 0;
+	cr_assert_eq(flow_open(&t, &c, &err), -EINVAL);
+	c.n_max = UINT32_MAX;
+	cr_assert_eq(flow_open(&t, &c, &err), -EINVAL);
 	cr_assert(strstr(err.text, "4294967295"));
 	flow_close(NULL);
+}
+
+/* ---- state and end ---- */
+
+struct state {
+	uint64_t number; /* of the flow it is beside */
+};
+
+struct ends {
+	unsigned n;
+	uint64_t sum; /* of the states' numbers */
+	bool differ;  /* state and flow did not fit each other */
+};
+
+static void count_end(void *arg, const struct flow *flow, const void *state)
+{
+	struct ends *ends = arg;
+	const uint64_t number = ((const struct state *)state)->number;
+	uint32_t of_key;
+
+	memcpy(&of_key, flow->key.a.byte + 12, sizeof(of_key));
+	ends->n++;
+	ends->sum += number;
+	ends->differ |= number != of_key;
+}
+
+static struct flow_table *open_counted(uint32_t n_max, struct ends *ends)
+{
+	struct flow_config c = config;
+
+	c.n_max = n_max;
+	c.state_len = sizeof(struct state);
+	c.ended = count_end;
+	c.ended_arg = ends;
+	return open_with(&c);
+}
+
+/* A flow whose state is zero, and then its number. */
+static void begin(struct flow_table *t, uint32_t number, uint64_t time_ns)
+{
+	struct state *state = flow_state(t, update(t, number, time_ns));
+
+	cr_assert_eq(state->number, 0);
+	state->number = number;
+}
+
+Test(flow, state_is_beside_its_flow)
+{
+	enum { N = 1000 };
+	struct ends ends = {0};
+	struct flow_table *t = open_counted(N, &ends);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 1; i <= N / 2; i++) {
+		begin(t, i, START);
+		sum += i;
+	}
+	for (uint32_t i = 1; i <= N / 2; i++)
+		cr_assert_eq(((struct state *)flow_state(t, update(t, i, START)))->number, i);
+	cr_assert_eq(ends.n, 0);
+	cr_assert_eq(expire_all(t, START + 1000 * SECOND), N / 2);
+	cr_assert_eq(ends.n, N / 2);
+	cr_assert_eq(ends.sum, sum);
+	cr_assert_not(ends.differ);
+	flow_close(t);
+}
+
+Test(flow, end_is_told_once_whoever_notices_and_the_next_state_is_zero)
+{
+	struct ends ends = {0};
+	struct flow_table *t = open_counted(4, &ends);
+
+	begin(t, 1, START);
+	begin(t, 1, START + 200 * SECOND); /* found past its time */
+	cr_assert_eq(ends.n, 1);
+	cr_assert_eq(expire_all(t, START + 400 * SECOND), 1); /* by the sweep */
+	cr_assert_eq(ends.n, 2);
+	for (uint32_t i = 1; i <= 40; i++) /* by those that want its place */
+		update(t, i, START + i * 400 * SECOND);
+	cr_assert_eq(ends.n, flow_counters(t)->expired);
+	cr_assert_eq(ends.n + flow_counters(t)->active, flow_counters(t)->created);
+	flow_close(t);
+	cr_assert_lt(ends.n, 42, "those alive do not end by the close");
+}
+
+Test(flow, shortened_flow_ends_earlier_until_its_next_packet)
+{
+	struct flow_table *t = open_table(100);
+	const struct flow_key key = key_of(1, TCP);
+
+	flow_shorten(t, flow_update(t, &key, 0, 1, START), 30);
+	cr_assert_eq(expire_all(t, START + 30 * SECOND - TICK_NS), 0);
+	flow_update(t, &key, 0, 1, START + 20 * SECOND);
+	cr_assert_eq(expire_all(t, START + 100 * SECOND), 0);
+	flow_shorten(t, flow_update(t, &key, 0, 1, START + 100 * SECOND), 30);
+	cr_assert_eq(expire_all(t, START + 130 * SECOND + 2 * TICK_NS), 1);
+	flow_close(t);
 }
