@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kpi/kpi.h"
 #include "path/capfile.h"
 #include "path/decap.h"
 #include "path/dissect.h"
@@ -22,6 +23,14 @@ static unsigned n_frames;
 static struct decap_config config = {.port = 4789,
 				     .key = {{0x0123456789abcdef, 0xfedcba9876543210}}};
 static struct flow_table *flows;
+static struct kpi_session session;
+static struct histogram histograms[KPI_HISTOGRAMS];
+static uint64_t histograms_used, histograms_missed;
+static struct kpi_config kpi = {.sessions = &session,
+				.histograms = histograms,
+				.histograms_max = KPI_HISTOGRAMS,
+				.histograms_used = &histograms_used,
+				.histograms_missed = &histograms_missed};
 static volatile uint32_t sink; /* what is computed is used */
 
 static void read_frames(const char *path)
@@ -83,6 +92,18 @@ static void decap_dissect_flow(const struct frame *f)
 		sink += flow_update(flows, &d.key, d.direction, d.ip_len, p.time_ns) != NULL;
 }
 
+static void decap_dissect_kpi(const struct frame *f)
+{
+	struct packet p;
+	struct dissected d;
+
+	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
+		return;
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	kpi_packet(&kpi, &(struct kpi_packet){&p, &d, 0, SESSION_INGRESS});
+	sink += d.marks;
+}
+
 static double cpu_ns(void)
 {
 	struct timespec t;
@@ -116,16 +137,23 @@ static void measure(const char *name, void (*stage)(const struct frame *))
 
 int main(int argc, char **argv)
 {
+	const struct flow_config with_state = {.n_max = FLOWS,
+					       .state_len = sizeof(struct kpi_flow),
+					       .ended = kpi_flow_ended,
+					       .ended_arg = &kpi};
 	const struct flow_config without = {.n_max = FLOWS};
 	struct err err;
 
 	read_frames(argc > 1 ? argv[1] : "-");
-	if (!n_frames || flow_open(&flows, &without, &err))
+	if (!n_frames || flow_open(&flows, &without, &err) ||
+	    flow_open(&kpi.flows, &with_state, &err))
 		return 1;
 	measure("outer headers", outer_only);
 	measure("outer headers, inner hash (what XDP does)", outer_and_hash);
 	measure("decap, dissect", decap_dissect);
 	measure("decap, dissect, flow", decap_dissect_flow);
+	measure("decap, dissect, kpi (flow and what is measured)", decap_dissect_kpi);
 	flow_close(flows);
+	flow_close(kpi.flows);
 	return 0;
 }

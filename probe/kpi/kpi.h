@@ -3,9 +3,15 @@
  *
  * A worker calls it for every packet that has a session. It writes the worker's own part of shared
  * memory, whose layout is here; any process may read. Nothing is allocated.
+ *
+ * Histograms are many times larger than counters and most sessions need few of them: they come out
+ * of a pool of the worker's, at the first sample, and stay where they are. When the pool is empty
+ * the sample is counted as missed.
  */
 #pragma once
 
+#include "kpi/histogram.h"
+#include "kpi/tcp.h"
 #include "path/decap.h"
 #include "path/dissect.h"
 #include "path/enroll.h"
@@ -20,14 +26,34 @@ enum kpi {
 	KPI_MAX
 };
 
-struct kpi_session {      /* of one worker */
-	uint64_t last_ns; /* latest packet, source clock; 0: none yet */
-	uint64_t value[KPI_MAX];
+enum kpi_histogram {
+#define HISTOGRAM(name, ...) KPI_##name,
+#include "kpi/histograms.def"
+#undef HISTOGRAM
+	KPI_HISTOGRAMS
 };
 
+struct kpi_session {      /* of one worker */
+	uint64_t last_ns; /* latest packet, source clock; 0: none yet */
+	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */
+	uint64_t value[KPI_MAX];
+	uint32_t histogram[KPI_HISTOGRAMS]; /* place in the worker's pool + 1; 0: no sample yet */
+};
+
+/* State of kpi beside each flow. */
+struct kpi_flow {
+	struct tcp tcp;
+};
+static_assert(64 % sizeof(struct kpi_flow) == 0, "never two cache lines");
+
+/* All of it is the worker's own. */
 struct kpi_config {
-	struct kpi_session *sessions; /* [sessions_max] of this worker */
-	struct flow_table *flows;     /* the worker's */
+	struct kpi_session *sessions; /* [sessions_max] */
+	struct flow_table *flows;     /* with struct kpi_flow beside each, and kpi_flow_ended */
+	struct histogram *histograms; /* [histograms_max], zero */
+	uint32_t histograms_max;
+	uint64_t *histograms_used;   /* places given out */
+	uint64_t *histograms_missed; /* samples that found none */
 };
 
 /* One packet as far as it is known. */
@@ -39,6 +65,9 @@ struct kpi_packet {
 };
 
 void kpi_packet(const struct kpi_config *config, const struct kpi_packet *p);
+
+/* flow_config.ended; arg is the kpi_config. */
+void kpi_flow_ended(void *arg, const struct flow *flow, const void *state);
 
 /* Adds to a value of this thread's. */
 static inline void kpi_add(struct kpi_session *session, enum kpi kpi, uint64_t n)

@@ -107,9 +107,12 @@ static struct handoff_config handoff_config(const struct engine_config *c, struc
 		.chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
 }
 
-static struct flow_config flow_config(const struct engine_config *c)
+static struct flow_config flow_config(const struct engine_config *c, struct kpi_config *kpi)
 {
-	struct flow_config f = {.n_max = c->flows_max};
+	struct flow_config f = {.n_max = c->flows_max,
+				.state_len = sizeof(struct kpi_flow),
+				.ended = kpi_flow_ended,
+				.ended_arg = kpi};
 
 	memcpy(f.key, c->decap.key.word, sizeof(f.key));
 	return f;
@@ -118,7 +121,7 @@ static struct flow_config flow_config(const struct engine_config *c)
 size_t engine_memory(const struct engine_config *c)
 {
 	const struct handoff_config handoff = handoff_config(c, NULL);
-	const struct flow_config flows = flow_config(c);
+	const struct flow_config flows = flow_config(c, NULL);
 	struct stats stats = {.sessions_max = c->sessions_room};
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
@@ -133,7 +136,7 @@ size_t engine_memory(const struct engine_config *c)
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
 	const struct handoff_config handoff = handoff_config(&e->config, writer_bell(e->writer));
-	const struct flow_config flows = flow_config(&e->config);
+	const struct flow_config flows = flow_config(&e->config, &e->workers[number].kpi);
 	struct worker_config *w = &e->workers[number].config;
 
 	*w = (struct worker_config){.number = number,

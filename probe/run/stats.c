@@ -11,7 +11,7 @@
 
 /* Offsets of the arrays behind struct stats; each begins a cache line. */
 struct layout {
-	size_t session, labels, worker, kpi, queue, end;
+	size_t session, labels, worker, kpi, histogram, queue, end;
 };
 
 #define LABELS_TRIES 100000
@@ -27,26 +27,31 @@ static size_t lines(size_t len)
 	return (len + 63) & ~(size_t)63;
 }
 
-static struct layout layout_of(uint32_t workers, uint32_t queues, uint32_t sessions_max)
+static struct layout layout_of(const struct stats_config *c)
 {
+	const size_t workers = c->workers;
 	struct layout l = {.session = lines(sizeof(struct stats))};
 
-	l.labels = l.session + lines(sessions_max * sizeof(struct session));
-	l.worker = l.labels + lines(sessions_max * sizeof(struct labels));
+	l.labels = l.session + lines(c->sessions_max * sizeof(struct session));
+	l.worker = l.labels + lines(c->sessions_max * sizeof(struct labels));
 	l.kpi = l.worker + workers * sizeof(struct stats_worker);
-	l.queue = l.kpi + lines((size_t)workers * sessions_max * sizeof(struct kpi_session));
-	l.end = l.queue + queues * sizeof(struct stats_queue);
+	l.histogram = l.kpi + lines(workers * c->sessions_max * sizeof(struct kpi_session));
+	l.queue = l.histogram + workers * c->histograms_max * sizeof(struct histogram);
+	l.end = l.queue + c->queues * sizeof(struct stats_queue);
 	return l;
 }
 
 static struct layout layout(const struct stats *s)
 {
-	return layout_of(s->workers, s->queues, s->sessions_max);
+	return layout_of(&(struct stats_config){.workers = s->workers,
+						.queues = s->queues,
+						.sessions_max = s->sessions_max,
+						.histograms_max = s->histograms_max});
 }
 
 size_t stats_memory(const struct stats_config *c)
 {
-	return layout_of(c->workers, c->queues, c->sessions_max).end;
+	return layout_of(c).end;
 }
 
 int stats_open(struct stats **out, int *fd, const struct stats_config *c, struct err *err)
@@ -65,6 +70,7 @@ int stats_open(struct stats **out, int *fd, const struct stats_config *c, struct
 	s->workers = c->workers;
 	s->queues = c->queues;
 	s->sessions_max = c->sessions_max;
+	s->histograms_max = c->histograms_max;
 	s->chunks = c->chunks;
 	s->is_live = c->is_live;
 	s->memory_bound = c->memory_bound;
@@ -145,6 +151,20 @@ struct kpi_session *stats_kpi(struct stats *s, unsigned worker, uint32_t session
 {
 	return (struct kpi_session *)at(s, layout(s).kpi) + (size_t)worker * s->sessions_max +
 	       session;
+}
+
+struct histogram *stats_histograms(struct stats *s, unsigned worker)
+{
+	return (struct histogram *)at(s, layout(s).histogram) + (size_t)worker * s->histograms_max;
+}
+
+const struct histogram *stats_histogram(struct stats *s, unsigned worker, uint32_t session,
+					enum kpi_histogram which)
+{
+	const uint32_t place =
+		__atomic_load_n(&stats_kpi(s, worker, session)->histogram[which], __ATOMIC_RELAXED);
+
+	return place && place <= s->histograms_max ? stats_histograms(s, worker) + place - 1 : NULL;
 }
 
 struct stats_queue *stats_queue(struct stats *s, unsigned queue)

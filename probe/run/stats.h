@@ -2,7 +2,7 @@
  * stats: every number the probe keeps, in one block of shared memory of fixed layout.
  *
  *   | stats | session[sessions_max] | labels[sessions_max] | worker[workers] |
- *   | kpi[workers][sessions_max] | queue[queues] |
+ *   | kpi[workers][sessions_max] | histogram[workers][histograms_max] | queue[queues] |
  *
  * Each field has one writer thread at a time, named below, and any number of readers in any
  * process, which may see neighbouring fields at different moments. The memory is a memfd of the
@@ -28,6 +28,8 @@ struct stats_worker {      /* the worker */
 	uint64_t mark[MARK_MAX];
 	uint64_t given; /* packets handed to the writer */
 	uint64_t flows_active, flows_created, flows_expired;
+	uint64_t histograms_used;   /* of its pool */
+	uint64_t histograms_missed; /* samples that found the pool empty */
 	_Alignas(64) uint8_t pad[0];
 };
 
@@ -56,7 +58,8 @@ struct stats_reload { /* starter */
 };
 
 struct stats {
-	uint32_t version, workers, queues, sessions_max, chunks; /* const after open */
+	/* const after open */
+	uint32_t version, workers, queues, sessions_max, histograms_max, chunks;
 	uint32_t is_live;
 	uint64_t memory_bound;   /* bytes, as printed at start */
 	uint32_t n_sessions;     /* control; of files, the workers under the engine's mutex */
@@ -94,6 +97,7 @@ static inline uint64_t stats_get(const uint64_t *field)
 
 struct stats_config {
 	uint32_t workers, queues, sessions_max, chunks;
+	uint32_t histograms_max; /* per worker */
 	bool is_live;
 	uint64_t memory_bound;
 };
@@ -113,6 +117,11 @@ void stats_set_labels(struct stats *stats, uint32_t session, const struct sessio
 void stats_labels(struct stats *stats, uint32_t session, struct session_labels *out);
 struct stats_worker *stats_worker(struct stats *stats, unsigned worker);
 struct kpi_session *stats_kpi(struct stats *stats, unsigned worker, uint32_t session);
+/* All of a worker's pool. */
+struct histogram *stats_histograms(struct stats *stats, unsigned worker);
+/* The worker's histogram of a session; NULL: no sample yet. */
+const struct histogram *stats_histogram(struct stats *stats, unsigned worker, uint32_t session,
+					enum kpi_histogram which);
 struct stats_queue *stats_queue(struct stats *stats, unsigned queue);
 
 /* "10.0.0.1-4321", a later generation "10.0.0.1-4321.2"; at most 63 characters and NUL. */

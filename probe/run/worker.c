@@ -158,8 +158,13 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
-	w->kpi = (struct kpi_config){stats_kpi(w->config.stats, w->config.number, 0),
-				     w->config.flows};
+	w->kpi = (struct kpi_config){.sessions = stats_kpi(w->config.stats, w->config.number, 0),
+				     .flows = w->config.flows,
+				     .histograms =
+					     stats_histograms(w->config.stats, w->config.number),
+				     .histograms_max = w->config.stats->histograms_max,
+				     .histograms_used = &w->stats->histograms_used,
+				     .histograms_missed = &w->stats->histograms_missed};
 	while (w->stats->lent < atomic_load_explicit(w->config.stop_at, memory_order_relaxed) &&
 	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/reason.h"
 #include "version.h"
@@ -54,31 +55,92 @@ static uint64_t sum(const struct ledger_source *s, uint32_t session, enum kpi kp
 	return n;
 }
 
-/* One counter of every session that has had a packet. */
-static void per_session(FILE *f, const struct ledger_source *s, const char *name, const char *help,
-			enum kpi kpi)
+/* Sessions that have had a packet. */
+static uint32_t sessions(const struct ledger_source *s)
 {
 	/* Acquire: sessions below the count are written; pairs with publish_session. */
-	const uint32_t n = __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE);
+}
 
-	family(f, name, "counter", help);
-	for (uint32_t i = 0; i < n; i++) {
+static void per_session(FILE *f, const struct ledger_source *s, const char *name,
+			const char *labels, enum kpi kpi)
+{
+	for (uint32_t i = 0; i < sessions(s); i++) {
 		const struct session *session = &stats_sessions(s->stats)[i];
 		char label[SESSION_NAME_MAX];
 		stats_session_name(session, label);
-		fprintf(f, "%s{session=\"%s\",vni=\"%u\"} %" PRIu64 "\n", name, label, session->vni,
-			sum(s, i, kpi));
+		fprintf(f, "%s{session=\"%s\",vni=\"%u\"%s%s} %" PRIu64 "\n", name, label,
+			session->vni, *labels ? "," : "", labels, sum(s, i, kpi));
+	}
+}
+
+/* False: no worker has a sample. */
+static bool merge(const struct ledger_source *s, uint32_t session, enum kpi_histogram which,
+		  struct histogram *out)
+{
+	bool any = false;
+
+	*out = (struct histogram){0};
+	for (uint32_t w = 0; w < s->stats->workers; w++) {
+		const struct histogram *h = stats_histogram(s->stats, w, session, which);
+		if (h)
+			histogram_merge(out, h);
+		any |= h != NULL;
+	}
+	return any;
+}
+
+static void write_histogram(FILE *f, const char *name, const char *labels,
+			    const struct histogram *h)
+{
+	for (unsigned i = 0; i < HISTOGRAM_CLASSIC; i++)
+		fprintf(f, "%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", name, labels,
+			(double)histogram_classic_edge(i) / 1e9, histogram_classic_count(h, i));
+	fprintf(f,
+		"%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n%s_sum{%s} %.9f\n%s_count{%s} %" PRIu64
+		"\n",
+		name, labels, histogram_count(h), name, labels, (double)h->sum_ns / 1e9, name,
+		labels, histogram_count(h));
+}
+
+static void histogram_per_session(FILE *f, const struct ledger_source *s, const char *name,
+				  const char *help, enum kpi_histogram which)
+{
+	family(f, name, "histogram", help);
+	for (uint32_t i = 0; i < sessions(s); i++) {
+		const struct session *session = &stats_sessions(s->stats)[i];
+		struct histogram h;
+		char text[SESSION_NAME_MAX], labels[SESSION_NAME_MAX + 40];
+		stats_session_name(session, text);
+		(void)snprintf(labels, sizeof(labels), "session=\"%s\",vni=\"%u\"", text,
+			       session->vni);
+		if (merge(s, i, which, &h))
+			write_histogram(f, name, labels, &h);
 	}
 }
 
 static void write_sessions(FILE *f, const struct ledger_source *s)
 {
-	single(f, "vxprobe_sessions", "gauge", "Sessions known.",
-	       __atomic_load_n(&s->stats->n_sessions, __ATOMIC_ACQUIRE));
-#define KPI(name, type, family, unit, label, value, help)                                          \
-	per_session(f, s, "vxprobe_" family "_total", help, KPI_##name);
+	static const struct {
+		const char *metric, *type, *labels, *help;
+	} rows[] = {
+#define COUNTER(name)                               "vxprobe_" name "_total", "counter"
+#define GAUGE(name)                                 "vxprobe_" name, "gauge"
+#define KPI(name, type, family, unit, labels, help) {type(family), labels, help},
 #include "kpi/kpis.def"
 #undef KPI
+	};
+
+	single(f, "vxprobe_sessions", "gauge", "Sessions known.", sessions(s));
+	for (unsigned i = 0; i < KPI_MAX; i++) {
+		if (!i || strcmp(rows[i].metric, rows[i - 1].metric))
+			family(f, rows[i].metric, rows[i].type, rows[i].help);
+		per_session(f, s, rows[i].metric, rows[i].labels, i);
+	}
+#define HISTOGRAM(name, family, help)                                                              \
+	histogram_per_session(f, s, "vxprobe_" family "_seconds", help, KPI_##name);
+#include "kpi/histograms.def"
+#undef HISTOGRAM
 }
 
 static void per_worker(FILE *f, const struct ledger_source *s, const char *name, const char *type,
@@ -96,12 +158,11 @@ static void write_workers(FILE *f, const struct ledger_source *s)
 {
 	per_worker(f, s, "vxprobe_worker_packets_total", "counter", "Packets that a worker took.",
 		   offsetof(struct stats_worker, received));
-	per_worker(f, s, "vxprobe_flows", "gauge", "Flows in a worker's table.",
-		   offsetof(struct stats_worker, flows_active));
-	per_worker(f, s, "vxprobe_flows_created_total", "counter", "Flows that began.",
-		   offsetof(struct stats_worker, flows_created));
-	per_worker(f, s, "vxprobe_flows_expired_total", "counter", "Flows that ended by silence.",
-		   offsetof(struct stats_worker, flows_expired));
+	per_worker(f, s, "vxprobe_histograms", "gauge", "Histograms given out of a worker's pool.",
+		   offsetof(struct stats_worker, histograms_used));
+	per_worker(f, s, "vxprobe_histograms_missed_total", "counter",
+		   "Samples in no histogram, the worker's pool being empty.",
+		   offsetof(struct stats_worker, histograms_missed));
 	family(f, "vxprobe_chunks", "gauge",
 	       "Chunks between worker and writer, by where they are.");
 	for (uint32_t w = 0; w < s->stats->workers; w++) {

@@ -1,0 +1,274 @@
+#include "kpi/kpi.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "../support/packet.h"
+
+#define SECOND   UINT64_C(1000000000)
+#define START    (1795302174 * SECOND)
+#define SESSIONS 4
+#define POOL     3
+
+/* TCP flags. */
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define ACK 0x10
+
+static struct kpi_session sessions[SESSIONS];
+static struct histogram histograms[POOL];
+static uint64_t used, missed;
+static struct kpi_config config = {.sessions = sessions,
+				   .histograms = histograms,
+				   .histograms_max = POOL,
+				   .histograms_used = &used,
+				   .histograms_missed = &missed};
+static uint32_t session; /* of the next packet */
+static enum session_direction direction = SESSION_UNDIRECTED;
+static uint32_t marks; /* of the latest packet */
+
+static void open_flows(uint32_t n_max)
+{
+	const struct flow_config c = {.n_max = n_max,
+				      .state_len = sizeof(struct kpi_flow),
+				      .ended = kpi_flow_ended,
+				      .ended_arg = &config};
+	struct err err;
+
+	cr_assert_eq(flow_open(&config.flows, &c, &err), 0, "%s", err.text);
+}
+
+static void prepare(void)
+{
+	open_flows(1000);
+}
+
+static void close_flows(void)
+{
+	flow_close(config.flows);
+}
+
+TestSuite(kpi, .init = prepare, .fini = close_flows);
+
+/* The frame, of which the mirror cut away all but len bytes. */
+static void take_cut(struct build *b, uint32_t len, uint64_t s)
+{
+	const struct packet p = {
+		.time_ns = START + s * SECOND, .data = build_data(b), .len = len, .cap_len = len};
+	struct dissected d;
+
+	dissect_frame(p.data, len, len, &d);
+	kpi_packet(&config, &(struct kpi_packet){&p, &d, session, direction});
+	marks = d.marks;
+}
+
+/* An IPv4 packet around the transport part; back: the other direction. */
+static void take_ip(struct build *b, uint8_t proto, bool back, uint64_t s)
+{
+	build_ipv4(b, proto, back ? "10.0.0.2" : "10.0.0.1", back ? "10.0.0.1" : "10.0.0.2");
+	build_ethernet(b, 0x0800);
+	take_cut(b, b->len, s);
+}
+
+static void take_udp(uint16_t port, bool back, uint64_t s)
+{
+	struct build b = build_payload(100);
+
+	build_udp(&b, back ? 53 : port, back ? port : 53);
+	take_ip(&b, 17, back, s);
+}
+
+/* Sequence numbers: both sides' SYN has 0. */
+static void take_tcp(uint16_t port, bool back, uint8_t flags, uint64_t s)
+{
+	struct build b = build_payload(0);
+
+	build_tcp(&b, back ? 80 : port, back ? port : 80);
+	build_data(&b)[7] = !(flags & SYN);
+	build_data(&b)[11] = 1;
+	build_data(&b)[13] = flags;
+	take_ip(&b, 6, back, s);
+}
+
+static void handshake(uint16_t port)
+{
+	take_tcp(port, false, SYN, 0);
+	take_tcp(port, true, SYN | ACK, 2);
+	take_tcp(port, false, ACK, 3);
+}
+
+static uint64_t value(uint32_t of, enum kpi kpi)
+{
+	return sessions[of].value[kpi];
+}
+
+static void expire(uint64_t s)
+{
+	(void)flow_expire(config.flows, START + s * SECOND, UINT32_MAX);
+}
+
+/* ---- volume ---- */
+
+Test(kpi, volume_is_counted_by_direction_and_ip_length)
+{
+	direction = SESSION_INGRESS;
+	take_udp(1, false, 0);
+	direction = SESSION_EGRESS;
+	take_udp(1, true, 1);
+	take_udp(1, true, 2);
+	cr_assert_eq(value(0, KPI_INGRESS_PACKETS), 1);
+	cr_assert_eq(value(0, KPI_INGRESS_BYTES), 128);
+	cr_assert_eq(value(0, KPI_EGRESS_PACKETS), 2);
+	cr_assert_eq(value(0, KPI_EGRESS_BYTES), 256);
+	cr_assert_eq(value(0, KPI_UNDIRECTED_PACKETS), 0);
+	cr_assert_eq(value(0, KPI_CAPTURED_BYTES), 3 * 142);
+	cr_assert_eq(value(0, KPI_TRUNCATED_PACKETS), 0);
+}
+
+Test(kpi, cut_packet_counts_its_own_length)
+{
+	struct build b = build_payload(1000);
+
+	build_udp(&b, 1, 2);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&b, 0x0800);
+	take_cut(&b, 60, 0);
+	cr_assert_eq(value(0, KPI_UNDIRECTED_BYTES), 1028);
+	cr_assert_eq(value(0, KPI_CAPTURED_BYTES), 60);
+	cr_assert_eq(value(0, KPI_TRUNCATED_PACKETS), 1);
+}
+
+Test(kpi, last_packet_is_the_latest_not_the_last_one)
+{
+	take_udp(1, false, 10);
+	take_udp(1, false, 9);
+	cr_assert_eq(sessions[0].last_ns, START + 10 * SECOND);
+	cr_assert_eq(sessions[1].last_ns, 0);
+}
+
+/* ---- flows ---- */
+
+Test(kpi, flows_are_counted_by_session_and_transport)
+{
+	struct build sctp = build_payload(16), echo = build_payload(8), error = build_payload(28),
+		     other = build_payload(20);
+
+	take_udp(1, false, 0);
+	take_udp(1, true, 0);
+	take_udp(2, false, 0);
+	session = 1;
+	take_udp(1, false, 0);
+	take_tcp(1, false, SYN, 0);
+	build_sctp(&sctp, 1, 2);
+	take_ip(&sctp, 132, false, 0);
+	build_icmp(&echo, 8, 1);
+	take_ip(&echo, 1, false, 0);
+	build_icmp(&error, 3, 1);
+	take_ip(&error, 1, false, 0); /* belongs to the flow that it quotes */
+	take_ip(&other, 47, false, 0);
+	cr_assert_eq(value(0, KPI_CREATED_UDP), 2);
+	cr_assert_eq(value(0, KPI_FLOWS_UDP), 2);
+	cr_assert_eq(value(0, KPI_CREATED_TCP), 0);
+	cr_assert_eq(value(1, KPI_CREATED_UDP), 1);
+	cr_assert_eq(value(1, KPI_CREATED_TCP), 1);
+	cr_assert_eq(value(1, KPI_CREATED_SCTP), 1);
+	cr_assert_eq(value(1, KPI_CREATED_ICMP), 1);
+	cr_assert_eq(value(1, KPI_CREATED_OTHER), 1);
+	expire(10000);
+	cr_assert_eq(value(0, KPI_ENDED_UDP_IDLE), 2);
+	cr_assert_eq(value(1, KPI_ENDED_UDP_IDLE), 1);
+	cr_assert_eq(value(1, KPI_ENDED_TCP_IDLE), 1);
+	cr_assert_eq(value(1, KPI_ENDED_SCTP_IDLE), 1);
+	cr_assert_eq(value(1, KPI_ENDED_ICMP_IDLE), 1);
+	cr_assert_eq(value(1, KPI_ENDED_OTHER_IDLE), 1);
+	for (uint32_t s = 0; s < SESSIONS; s++)
+		for (unsigned kpi = KPI_FLOWS_TCP; kpi <= KPI_FLOWS_OTHER; kpi++)
+			cr_assert_eq(value(s, kpi), 0);
+}
+
+Test(kpi, flow_that_begins_anew_is_counted_again)
+{
+	take_udp(1, false, 0);
+	take_udp(1, false, 1000);
+	cr_assert_eq(value(0, KPI_CREATED_UDP), 2);
+	cr_assert_eq(value(0, KPI_ENDED_UDP_IDLE), 1);
+	cr_assert_eq(value(0, KPI_FLOWS_UDP), 1);
+}
+
+Test(kpi, flow_without_room_is_marked_and_not_counted)
+{
+	close_flows();
+	open_flows(1);
+	take_udp(1, false, 0);
+	cr_assert_eq(marks & 1u << MARK_FLOW_FULL, 0);
+	take_udp(2, false, 0);
+	cr_assert_neq(marks & 1u << MARK_FLOW_FULL, 0);
+	cr_assert_eq(value(0, KPI_CREATED_UDP), 1);
+	cr_assert_eq(value(0, KPI_UNDIRECTED_PACKETS), 2);
+}
+
+/* ---- TCP ---- */
+
+Test(kpi, closed_connection_ends_soon_and_says_why)
+{
+	handshake(1);
+	take_tcp(1, false, FIN | ACK, 4);
+	take_tcp(1, true, FIN | ACK, 5);
+	take_tcp(1, false, ACK, 6);
+	handshake(2);
+	take_tcp(2, true, RST, 6);
+	handshake(3);
+	take_tcp(3, false, FIN | ACK, 6);
+	expire(6 + 28);
+	cr_assert_eq(value(0, KPI_FLOWS_TCP), 3);
+	expire(6 + 33);
+	cr_assert_eq(value(0, KPI_ENDED_TCP_FIN), 1);
+	cr_assert_eq(value(0, KPI_ENDED_TCP_RST), 1);
+	cr_assert_eq(value(0, KPI_FLOWS_TCP), 1);
+	expire(6 + 603);
+	cr_assert_eq(value(0, KPI_ENDED_TCP_IDLE), 1, "half closed is not closed");
+}
+
+Test(kpi, ports_taken_again_are_open_again)
+{
+	handshake(1);
+	take_tcp(1, true, RST, 4);
+	handshake(1);
+	cr_assert_eq(value(0, KPI_CREATED_TCP), 1, "30 s of silence have not passed");
+	expire(500);
+	cr_assert_eq(value(0, KPI_FLOWS_TCP), 1);
+}
+
+Test(kpi, handshake_halves_go_to_their_sessions_histograms)
+{
+	session = 2;
+	handshake(1);
+	const uint32_t *place = sessions[2].histogram;
+	const struct histogram *server = &histograms[place[KPI_TCP_HANDSHAKE_SERVER] - 1];
+	const struct histogram *client = &histograms[place[KPI_TCP_HANDSHAKE_CLIENT] - 1];
+
+	cr_assert_eq(used, 2);
+	cr_assert_eq(server->sum_ns, 2 * SECOND);
+	cr_assert_eq(server->bucket[histogram_bucket(2 * SECOND)], 1);
+	cr_assert_eq(client->sum_ns, SECOND);
+	cr_assert_eq(histogram_count(client), 1);
+	handshake(2);
+	cr_assert_eq(used, 2, "the place stays");
+	cr_assert_eq(histogram_count(server), 2);
+	cr_assert_eq(sessions[0].histogram[KPI_TCP_HANDSHAKE_SERVER], 0, "no sample, no place");
+}
+
+Test(kpi, sample_that_finds_the_pool_empty_is_counted_as_missed)
+{
+	handshake(1);
+	session = 1;
+	handshake(1);
+	cr_assert_eq(used, POOL);
+	cr_assert_eq(missed, 1);
+	cr_assert_eq(sessions[1].histogram[KPI_TCP_HANDSHAKE_SERVER], 3);
+	cr_assert_eq(sessions[1].histogram[KPI_TCP_HANDSHAKE_CLIENT], 0);
+	handshake(2);
+	cr_assert_eq(missed, 2);
+	cr_assert_eq(histogram_count(&histograms[2]), 2);
+}

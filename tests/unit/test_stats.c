@@ -1,0 +1,52 @@
+#include "run/stats.h"
+
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <unistd.h>
+
+static struct stats *open_stats(const struct stats_config *c, int *fd)
+{
+	struct stats *s;
+	struct err err;
+
+	cr_assert_eq(stats_open(&s, fd, c, &err), 0, "%s", err.text);
+	return s;
+}
+
+Test(stats, every_array_has_room_of_its_own)
+{
+	const struct stats_config c = {
+		.workers = 3, .queues = 2, .sessions_max = 5, .histograms_max = 7};
+	int fd;
+	struct stats *s = open_stats(&c, &fd);
+
+	cr_assert_geq((uint8_t *)stats_histograms(s, 0), (uint8_t *)(stats_kpi(s, 2, 4) + 1));
+	cr_assert_eq(stats_histograms(s, 1), stats_histograms(s, 0) + 7);
+	cr_assert_eq((uintptr_t)stats_histograms(s, 0) % 64, 0);
+	cr_assert_geq((uint8_t *)stats_queue(s, 0), (uint8_t *)(stats_histograms(s, 2) + 7));
+	cr_assert_eq((uint8_t *)(stats_queue(s, 1) + 1) - (uint8_t *)s, stats_memory(&c));
+	stats_close(s);
+	close(fd);
+}
+
+Test(stats, reader_finds_a_histogram_from_its_first_sample_on)
+{
+	const struct stats_config c = {.workers = 2, .sessions_max = 3, .histograms_max = 4};
+	int fd;
+	struct stats *s = open_stats(&c, &fd), *reader;
+	struct err err;
+
+	cr_assert_eq(stats_map(&reader, fd, false, &err), 0);
+	cr_assert_null(stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT));
+	histogram_add(&stats_histograms(s, 1)[3], 5);
+	stats_kpi(s, 1, 2)->histogram[KPI_TCP_HANDSHAKE_CLIENT] = 4;
+	const struct histogram *h = stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT);
+	cr_assert_eq(h, &stats_histograms(reader, 1)[3]);
+	cr_assert_eq(histogram_count(h), 1);
+	cr_assert_null(stats_histogram(reader, 0, 2, KPI_TCP_HANDSHAKE_CLIENT));
+	stats_kpi(s, 1, 2)->histogram[KPI_TCP_HANDSHAKE_CLIENT] = 5;
+	cr_assert_null(stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT), "no such place");
+	stats_close(reader);
+	stats_close(s);
+	close(fd);
+}
