@@ -1,13 +1,21 @@
 /*
- * metrics: all numbers in Prometheus text format 0.0.4.
+ * metrics: all numbers of the probe as one page.
  *
- * Exporter process, and at the end of a run whoever writes --metrics. Reads shared memory only.
+ * Exporter process, one thread; at the end of a run whoever writes --metrics. A scrape reads shared
+ * memory and /proc; no worker notices.
+ *
+ * A session's series have the labels source, vni and generation, which no renaming changes; its
+ * names are in vxprobe_session_info, to be joined by them. They end 15 minutes after its last
+ * packet. There are at most view->facts.series_max of them: further sessions are left out as a
+ * whole, those known later first, and counted in view->series_dropped.
  */
 #pragma once
 
-#include "run/ledger.h"
+#include "serve/exposition.h"
+#include "serve/view.h"
 
-/* *text is the caller's to free. */
-int metrics_text(const struct ledger_source *source, char **text, size_t *len, struct err *err);
-/* Bytes that a text of so many sessions takes while it is made, at most. */
-size_t metrics_memory(uint32_t sessions_max);
+/* now_ns: CLOCK_MONOTONIC. *text is the caller's to free. */
+int metrics_text(struct view *view, enum exposition_format format, uint64_t now_ns, char **text,
+		 size_t *len, struct err *err);
+/* Bytes that a page takes while it is made, at most. */
+size_t metrics_memory(const struct stats_config *config, uint32_t series_max);

@@ -1,0 +1,286 @@
+#include "serve/status.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "config/value.h"
+#include "serve/report.h"
+
+/* clang-format off */
+static const char HELP[] =
+	"usage: vxprobe status [-i IFACE] [--json] [--interval TIME]\n"
+	"\n"
+	"What a running vxprobe is doing. It asks twice and shows what happened in between: packets by\n"
+	"how they ended, sessions by their rate, files. Only root and the probe's own user get an answer.\n"
+	"\n"
+	"  -i, --interface IFACE  the probe on this interface; may be left out where only one runs\n"
+	"      --json             the whole document, for programs: every session with all its counters\n"
+	"      --interval TIME    how long to look, such as 500ms or 10s (1s)\n"
+	"  -h, --help             this text\n"
+	"\n"
+	"In the table of sessions:\n"
+	"  CAPTURED    how much of its packets' bytes the mirror has sent\n"
+	"  TRUNCATED   packets that the mirror has cut\n"
+	"  LOST        packets that were measured but not stored, the disk being behind\n"
+	"  LAST        how long ago its last packet came\n"
+	"\n"
+	"It sees the probes of its own network namespace: 'ip netns exec NAME vxprobe status' for another.\n";
+/* clang-format on */
+
+#define INTERVAL_MAX_NS UINT64_C(3600000000000)
+#define ANSWER_S        10
+
+struct options {
+	char interface[IF_NAMESIZE];
+	bool json;
+	uint64_t interval_ns;
+};
+
+/* ---- options ---- */
+
+static int set_interval(struct options *o, const char *text, struct err *err)
+{
+	if (value_time(&o->interval_ns, text) && o->interval_ns &&
+	    o->interval_ns <= INTERVAL_MAX_NS)
+		return 0;
+	return err_set(err, -EINVAL, "--interval %s: a time such as 1s is wanted, 1h at most",
+		       text);
+}
+
+static int set_interface(struct options *o, const char *name, struct err *err)
+{
+	if (!*name || strlen(name) >= sizeof(o->interface))
+		return err_set(err, -EINVAL, "-i %s: that is no name of an interface", name);
+	(void)snprintf(o->interface, sizeof(o->interface), "%s", name);
+	return 0;
+}
+
+static int parse(struct options *o, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = {{"interface", required_argument, NULL, 'i'},
+						{"json", no_argument, NULL, 'j'},
+						{"interval", required_argument, NULL, 't'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
+	int letter, ret = 0;
+
+	*o = (struct options){.interval_ns = 1000000000};
+	opterr = 0;
+	while (!ret && (letter = getopt_long(argc, argv, ":i:h", options, NULL)) != -1) {
+		if (letter == 'h')
+			return -ECANCELED;
+		if (letter == 'j')
+			o->json = true;
+		else if (letter == 'i')
+			ret = set_interface(o, optarg, err);
+		else if (letter == 't')
+			ret = set_interval(o, optarg, err);
+		else
+			ret = err_set(err, -EINVAL, "%s %s; --help lists the options",
+				      argv[optind - 1],
+				      letter == ':' ? "wants an argument" : "is no option here");
+	}
+	if (!ret && optind < argc)
+		ret = err_set(err, -EINVAL, "%s is no option here; --help lists the options",
+			      argv[optind]);
+	return ret;
+}
+
+/* ---- which probe ---- */
+
+/* Interfaces with a probe, by the listening sockets that proc(5), /proc/net/unix, shows. */
+struct probes {
+	unsigned n;
+	char first[IF_NAMESIZE];
+	char names[160]; /* for people */
+};
+
+static void add_probe(struct probes *p, const char *interface)
+{
+	const size_t n = strlen(p->names);
+
+	if (!p->n++)
+		(void)snprintf(p->first, sizeof(p->first), "%s", interface);
+	(void)snprintf(p->names + n, sizeof(p->names) - n, "%s%s", n ? ", " : "", interface);
+}
+
+static void find_probes(struct probes *out)
+{
+	char line[512], interface[IF_NAMESIZE];
+	unsigned flags;
+	FILE *f = fopen("/proc/net/unix", "re");
+
+	*out = (struct probes){0};
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s @" REPORT_PREFIX "%15s", &flags,
+			   interface) == 2 &&
+		    flags & 0x10000 /* __SO_ACCEPTCON: it listens */)
+			add_probe(out, interface);
+	if (f)
+		(void)fclose(f);
+}
+
+static int choose(struct options *o, struct err *err)
+{
+	struct probes p;
+
+	if (*o->interface)
+		return 0;
+	find_probes(&p);
+	if (!p.n)
+		return err_set(err, -ENOENT, "no vxprobe is running in this network namespace");
+	if (p.n > 1)
+		return err_set(err, -EINVAL, "several run here, choose one with -i: %s", p.names);
+	memcpy(o->interface, p.first, sizeof(o->interface));
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static int fetch(json_t **out, const char *interface, struct err *err)
+{
+	const struct timeval patience = {.tv_sec = ANSWER_S};
+	json_error_t where;
+	int fd;
+	const int ret = report_connect(&fd, interface);
+
+	if (ret == -ECONNREFUSED)
+		return err_set(err, ret, "no vxprobe captures on %s in this network namespace",
+			       interface);
+	if (ret)
+		return err_set(err, ret, "cannot ask the vxprobe on %s: %s", interface,
+			       strerror(-ret));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	*out = json_loadfd(fd, 0, &where);
+	(void)close(fd);
+	return *out ? 0
+		    : err_set(err, -EPROTO,
+			      "the vxprobe on %s gave no answer: it answers root and its own user",
+			      interface);
+}
+
+/* ---- rates ---- */
+
+static double number_of(const json_t *object, const char *key)
+{
+	return json_number_value(json_object_get(object, key));
+}
+
+/* Per second; a counter that is not in the earlier document was 0, one that fell began anew. */
+static json_t *rate(const json_t *before, const json_t *after, const char *key, double seconds)
+{
+	const double n = number_of(after, key) - number_of(before, key);
+
+	return json_real(n > 0 && seconds > 0 ? n / seconds : 0);
+}
+
+static void rate_ledger(const json_t *before, json_t *after, double seconds)
+{
+	const json_t *fates = json_object_get(before, "fates");
+	json_t *fates_after = json_object_get(after, "fates"), *rates = json_object(), *value;
+	const char *name;
+
+	(void)json_object_set_new(rates, "seen", rate(before, after, "seen", seconds));
+	json_object_foreach(fates_after, name, value)(void)
+		json_object_set_new(rates, name, rate(fates, fates_after, name, seconds));
+	(void)json_object_set_new(after, "per_second", rates);
+}
+
+static double sum_of(const json_t *session, const char *what)
+{
+	static const char *const directions[] = {"ingress", "egress", "undirected"};
+	double sum = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		char key[64];
+		(void)snprintf(key, sizeof(key), "session_%s_%s", directions[i], what);
+		sum += number_of(session, key);
+	}
+	return sum;
+}
+
+static json_t *total(double n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static void rate_session(const json_t *before, json_t *after, double seconds)
+{
+	const double packets = sum_of(after, "packets") - sum_of(before, "packets");
+	const double bytes = sum_of(after, "bytes") - sum_of(before, "bytes");
+	const bool counts = packets > 0 && bytes >= 0 && seconds > 0;
+
+	(void)json_object_set_new(after, "packets", total(sum_of(after, "packets")));
+	(void)json_object_set_new(after, "bytes", total(sum_of(after, "bytes")));
+	(void)json_object_set_new(after, "packets_per_second",
+				  json_real(counts ? packets / seconds : 0));
+	(void)json_object_set_new(after, "bits_per_second",
+				  json_real(counts ? 8 * bytes / seconds : 0));
+}
+
+void status_add_rates(const json_t *before, json_t *after)
+{
+	const double seconds = number_of(after, "monotonic") - number_of(before, "monotonic");
+	const json_t *sessions = json_object_get(before, "sessions");
+	json_t *files = json_object_get(after, "files"), *session;
+	size_t i;
+
+	rate_ledger(json_object_get(before, "ledger"), json_object_get(after, "ledger"), seconds);
+	(void)json_object_set_new(
+		files, "written_bytes_per_second",
+		rate(json_object_get(before, "files"), files, "written_bytes", seconds));
+	/* Sessions keep their places; new ones come behind. */
+	json_array_foreach(json_object_get(after, "sessions"), i, session)
+		rate_session(json_array_get(sessions, i), session, seconds);
+}
+
+/* ---- the command ---- */
+
+static int ask_twice(const struct options *o, json_t **out, struct err *err)
+{
+	json_t *before;
+	int ret = fetch(&before, o->interface, err);
+
+	if (ret)
+		return ret;
+	clock_nap(o->interval_ns);
+	ret = fetch(out, o->interface, err);
+	if (!ret)
+		status_add_rates(before, *out);
+	json_decref(before);
+	return ret;
+}
+
+int status_main(int argc, char **argv)
+{
+	struct err err = {""};
+	struct options o;
+	json_t *document;
+	int ret = parse(&o, argc, argv, &err);
+
+	if (ret == -ECANCELED)
+		return fputs(HELP, stdout) < 0;
+	if (ret) {
+		(void)fprintf(stderr, "vxprobe: %s\n", err.text);
+		return 2;
+	}
+	if ((ret = choose(&o, &err)) || (ret = ask_twice(&o, &document, &err))) {
+		(void)fprintf(stderr, "vxprobe: %s\n", err.text);
+		return 1;
+	}
+	if (!o.json)
+		status_show(document, stdout);
+	else if (!json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15)))
+		(void)putchar('\n');
+	json_decref(document);
+	return fflush(stdout) ? 1 : 0;
+}

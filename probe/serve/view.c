@@ -1,0 +1,106 @@
+#include "serve/view.h"
+
+#include <errno.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+/* Prometheus looks back 5 minutes: a session that is silent for three times that is gone. */
+#define ACTIVE_NS (900 * SECOND_NS)
+/* The control thread turns every 0.2 s. */
+#define HEALTHY_NS (5 * SECOND_NS)
+
+uint32_t view_sessions(const struct view *v)
+{
+	/* Acquire: sessions below the count are written; pairs with publish_session. */
+	return __atomic_load_n(&v->ledger.stats->n_sessions, __ATOMIC_ACQUIRE);
+}
+
+/* Of the source's clock. */
+static uint64_t last_packet_ns(const struct view *v, uint32_t session)
+{
+	uint64_t last_ns = 0;
+
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++) {
+		const uint64_t ns = stats_get(&stats_kpi(v->ledger.stats, w, session)->last_ns);
+		last_ns = ns > last_ns ? ns : last_ns;
+	}
+	return last_ns;
+}
+
+bool view_is_active(const struct view *v, uint32_t session, uint64_t now_ns)
+{
+	const uint64_t last_ns = last_packet_ns(v, session);
+
+	return last_ns && (!v->ledger.stats->is_live || last_ns + ACTIVE_NS > now_ns);
+}
+
+uint64_t view_last_packet_ns(const struct view *v, uint32_t session)
+{
+	const uint64_t last_ns = last_packet_ns(v, session);
+	const int64_t offset_ns = __atomic_load_n(&v->ledger.stats->offset_ns, __ATOMIC_RELAXED);
+
+	return last_ns ? last_ns + (uint64_t)offset_ns : 0;
+}
+
+uint64_t view_kpi(const struct view *v, uint32_t session, enum kpi kpi)
+{
+	uint64_t n = 0;
+
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++)
+		n += stats_get(&stats_kpi(v->ledger.stats, w, session)->value[kpi]);
+	/* A gauge's parts are not of one moment. */
+	return (int64_t)n < 0 ? 0 : n;
+}
+
+const struct view_kpi_row view_kpi_rows[KPI_MAX] = {
+#define KPI(name, type, family, unit, labels, help)                                                \
+	[KPI_##name] = {"vxprobe_" family, EXPOSITION_##type, unit, labels, help},
+#include "kpi/kpis.def"
+#undef KPI
+};
+
+const struct view_histogram_row view_histogram_rows[KPI_HISTOGRAMS] = {
+#define HISTOGRAM(name, family, help) [KPI_##name] = {"vxprobe_" family "_seconds", help},
+#include "kpi/histograms.def"
+#undef HISTOGRAM
+};
+
+bool view_histogram(const struct view *v, uint32_t session, enum kpi_histogram which,
+		    struct histogram *out)
+{
+	*out = (struct histogram){0};
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++) {
+		const struct histogram *h = stats_histogram(v->ledger.stats, w, session, which);
+		if (h)
+			histogram_merge(out, h);
+	}
+	return histogram_count(out);
+}
+
+const char *view_policy_text(uint32_t policy)
+{
+	static const char *const text[] = {[SESSION_FULL] = "full",
+					   [SESSION_HEADERS] = "headers",
+					   [SESSION_COUNT] = "count",
+					   [SESSION_DROP] = "drop"};
+
+	return policy < sizeof(text) / sizeof(text[0]) ? text[policy] : "";
+}
+
+int view_is_healthy(const struct view *v, uint64_t now_ns, struct err *err)
+{
+	const uint64_t beat_ns = stats_get(&v->ledger.stats->heartbeat_ns);
+
+	if (!beat_ns)
+		return err_set(err, -ETIMEDOUT, "the control thread has not begun yet");
+	if (now_ns > beat_ns && now_ns - beat_ns > HEALTHY_NS)
+		return err_set(err, -ETIMEDOUT, "the control thread has not made a turn for %llu s",
+			       (unsigned long long)((now_ns - beat_ns) / SECOND_NS));
+	return 0;
+}
+
+int view_is_ready(const struct view *v, struct err *err)
+{
+	return __atomic_load_n(&v->ledger.stats->is_capturing, __ATOMIC_RELAXED)
+		       ? 0
+		       : err_set(err, -EAGAIN, "the capture has not begun yet");
+}

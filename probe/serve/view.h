@@ -1,0 +1,64 @@
+/*
+ * view: what the exporter can see of the probe: its counters, and what the starter said of it.
+ *
+ * Exporter process, any thread, but for series_dropped; at the end of a run whoever writes
+ * --metrics. Reads shared memory only.
+ */
+#pragma once
+
+#include "run/ledger.h"
+#include "serve/exposition.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Of the starter; the first message of the exporter's handover. */
+struct view_facts {
+	char interface[IF_NAMESIZE];
+	char driver[32];          /* "" when the interface does not tell */
+	uint32_t series_max;      /* of sessions, on a page */
+	int32_t starter, capture; /* processes; 0: there is none to tell of */
+};
+
+struct view {
+	struct ledger_source ledger;
+	struct view_facts facts;
+	uint64_t started_ns;     /* CLOCK_MONOTONIC */
+	uint64_t series_dropped; /* by metrics_text */
+};
+
+/* ---- sessions: ids from 0 ---- */
+
+uint32_t view_sessions(const struct view *view);
+/* Has it had a measured packet? Live: within 15 minutes before now_ns, of CLOCK_MONOTONIC? */
+bool view_is_active(const struct view *view, uint32_t session, uint64_t now_ns);
+/* Wall clock of its last measured packet; 0: it had none. */
+uint64_t view_last_packet_ns(const struct view *view, uint32_t session);
+/* Sum over the workers. */
+uint64_t view_kpi(const struct view *view, uint32_t session, enum kpi kpi);
+/* The same of a histogram. False: it has no sample. */
+bool view_histogram(const struct view *view, uint32_t session, enum kpi_histogram which,
+		    struct histogram *out);
+const char *view_policy_text(uint32_t policy);
+
+/* kpis.def as a table. */
+struct view_kpi_row {
+	const char *metric; /* without _total */
+	enum exposition_type type;
+	const char *unit, *labels, *help;
+};
+extern const struct view_kpi_row view_kpi_rows[KPI_MAX];
+/* And histograms.def. */
+struct view_histogram_row {
+	const char *metric, *help;
+};
+extern const struct view_histogram_row view_histogram_rows[KPI_HISTOGRAMS];
+
+/* ---- health ---- */
+
+/* Has the control thread made a turn within 5 s before now_ns? -ETIMEDOUT with a sentence if not.
+ */
+int view_is_healthy(const struct view *view, uint64_t now_ns, struct err *err);
+/* Do packets flow? -EAGAIN with a sentence if not. */
+int view_is_ready(const struct view *view, struct err *err);

@@ -1,0 +1,363 @@
+#define _GNU_SOURCE /* memmem */
+#include "serve/metrics.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../support/served.h"
+#include "base/reason.h"
+
+#define SECOND_NS      UINT64_C(1000000000)
+#define S(source, vni) "{source=\"" source "\",vni=\"" vni "\",generation=\"1\""
+
+static char *text; /* with a NUL */
+static size_t len;
+
+static void render(struct view *v, enum exposition_format format, uint64_t now_ns)
+{
+	struct err err;
+
+	free(text);
+	cr_assert_eq(metrics_text(v, format, now_ns, &text, &len, &err), 0, "%s", err.text);
+	text = realloc(text, len + 1);
+	text[len] = 0;
+}
+
+static void page(struct view *v)
+{
+	render(v, EXPOSITION_TEXT, SERVED_NOW_NS);
+}
+
+static unsigned count(const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *s = text; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+/* The line is on the page, once. */
+static void has(const char *line)
+{
+	char whole[512];
+
+	(void)snprintf(whole, sizeof(whole), "\n%s\n", line);
+	cr_expect_eq(count(whole), 1, "%s is there %u times", line, count(whole));
+}
+
+static void has_not(const char *what)
+{
+	cr_expect_eq(count(what), 0, "%s is there", what);
+}
+
+Test(metrics, a_session_has_its_series_by_source_vni_and_generation)
+{
+	struct view *v = served_open(4);
+
+	served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
+	served_add(v, "fd00::1", 7, 22, SERVED_NOW_NS);
+	v->ledger.stats->offset_ns = SECOND_NS / 2;
+	page(v);
+	has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
+	has("vxprobe_session_ingress_packets_total" S("fd00::1", "7") "} 22");
+	has("vxprobe_session_ingress_bytes_total" S("fd00::1", "7") "} 2200");
+	has("vxprobe_session_egress_packets_total" S("fd00::1", "7") "} 0");
+	has("vxprobe_session_last_packet_timestamp_seconds" S("10.0.0.1", "7") "} 3600.5");
+	has("vxprobe_flows" S("10.0.0.1", "7") ",l4=\"tcp\"} 0");
+	has("vxprobe_sessions 2");
+	has("vxprobe_sessions_active 2");
+}
+
+Test(metrics, renaming_changes_the_info_alone)
+{
+	struct view *v = served_open(4);
+	const uint32_t id = served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
+	const struct session_labels renamed = {"amf-1", "amf",   "core",
+					       "4711",  "eni-1", SESSION_HEADERS};
+
+	page(v);
+	has("vxprobe_session_info" S("10.0.0.1", "7") ",name=\"10.0.0.1-7\",nf=\"\",vrf=\"\","
+						      "account=\"\",eni=\"\",policy=\"full\"} 1");
+	const unsigned before = count(S("10.0.0.1", "7"));
+	stats_set_labels(v->ledger.stats, id, &renamed);
+	page(v);
+	has("vxprobe_session_info" S("10.0.0.1", "7") ",name=\"amf-1\",nf=\"amf\",vrf=\"core\","
+						      "account=\"4711\",eni=\"eni-1\","
+						      "policy=\"headers\"} 1");
+	cr_expect_eq(count("\nvxprobe_session_info{"), 1);
+	cr_expect_eq(count(S("10.0.0.1", "7")), before);
+}
+
+Test(metrics, series_end_15_minutes_after_the_last_packet)
+{
+	struct view *v = served_open(4);
+
+	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS - 901 * SECOND_NS);
+	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS - 899 * SECOND_NS);
+	served_add(v, "10.0.0.3", 7, 0, 0);
+	page(v);
+	has_not("10.0.0.1");
+	has_not("10.0.0.3");
+	has("vxprobe_session_ingress_packets_total" S("10.0.0.2", "7") "} 1");
+	has("vxprobe_sessions 3");
+	has("vxprobe_sessions_active 1");
+}
+
+Test(metrics, sessions_beyond_the_limit_are_left_out_whole_and_counted)
+{
+	struct view *v = served_open(4);
+	char line[64];
+
+	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
+	page(v);
+	const unsigned each = count(S("10.0.0.1", "7"));
+	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS);
+	served_add(v, "10.0.0.3", 7, 1, SERVED_NOW_NS);
+	v->facts.series_max = 2 * each + each - 1;
+	page(v);
+	cr_expect_eq(count(S("10.0.0.1", "7")), each);
+	cr_expect_eq(count(S("10.0.0.2", "7")), each);
+	has_not("10.0.0.3");
+	(void)snprintf(line, sizeof(line), "vxprobe_series %u", 2 * each);
+	has(line);
+	(void)snprintf(line, sizeof(line), "vxprobe_series_dropped_total %u", each);
+	has(line);
+	has("vxprobe_sessions_active 3");
+	page(v);
+	(void)snprintf(line, sizeof(line), "vxprobe_series_dropped_total %u", 2 * each);
+	has(line);
+}
+
+Test(metrics, a_histogram_is_there_once_it_has_a_sample)
+{
+	struct view *v = served_open(4);
+	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
+
+	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS);
+	page(v);
+	has("# TYPE vxprobe_tcp_handshake_server_seconds histogram");
+	has_not("vxprobe_tcp_handshake_server_seconds_bucket");
+	const unsigned before = count(S("10.0.0.1", "7"));
+	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 100000);
+	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 3000000000);
+	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 20000000000);
+	page(v);
+	cr_expect_eq(count(S("10.0.0.1", "7")), before + 19);
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"0.0001\"} 1");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"2.5\"} 1");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"5.0\"} 2");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"10.0\"} 2");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"+Inf\"} 3");
+	has("vxprobe_tcp_handshake_server_seconds_sum" S("10.0.0.1", "7") "} 23.0001");
+	has("vxprobe_tcp_handshake_server_seconds_count" S("10.0.0.1", "7") "} 3");
+	has("vxprobe_histograms{worker=\"0\"} 1");
+	char line[64];
+	(void)snprintf(line, sizeof(line), "vxprobe_series %u", 2 * before + 19);
+	has(line);
+}
+
+Test(metrics, a_session_whose_histograms_do_not_fit_is_left_out_whole)
+{
+	struct view *v = served_open(4);
+	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
+
+	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 1);
+	page(v);
+	v->facts.series_max = count(S("10.0.0.1", "7"));
+	page(v);
+	cr_expect_eq(count(S("10.0.0.1", "7")), v->facts.series_max);
+	v->facts.series_max--;
+	page(v);
+	has_not("10.0.0.1");
+}
+
+/* Every text as long as it may be and full of what has to be escaped, every number as large. */
+static void add_longest(struct view *v)
+{
+	struct stats *s = v->ledger.stats;
+	const uint32_t id = served_add(v, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UINT32_MAX, 0,
+				       SERVED_NOW_NS);
+	struct session_labels l = {.policy = SESSION_HEADERS};
+
+	stats_sessions(s)[id].generation = UINT32_MAX;
+	memset(l.name, '"', 63);
+	memset(l.nf, '"', 63);
+	memset(l.vrf, '\\', 63);
+	memset(l.account, '"', 63);
+	memset(l.eni, '"', 63);
+	stats_set_labels(s, id, &l);
+	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
+		stats_kpi(s, 0, id)->value[kpi] = INT64_MAX;
+	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
+		served_time(v, id, i, INT64_MAX);
+}
+
+Test(metrics, the_longest_page_is_within_the_bound_and_not_far_below)
+{
+	const struct stats_config config = {
+		.workers = SERVED_WORKERS, .queues = SERVED_QUEUES, .sessions_max = 300};
+	struct view *v = served_open(config.sessions_max);
+
+	for (uint32_t i = 0; i < config.sessions_max; i++)
+		add_longest(v);
+	render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
+	const size_t bound = metrics_memory(&config, v->facts.series_max);
+	cr_expect_eq(count("\nvxprobe_session_info{"), config.sessions_max);
+	cr_expect_leq(len, bound);
+	cr_expect_geq(len, bound / 2, "%zu bytes of %zu", len, bound);
+}
+
+Test(metrics, the_bound_follows_the_limit_of_series)
+{
+	const struct stats_config config = {
+		.workers = SERVED_WORKERS, .queues = SERVED_QUEUES, .sessions_max = 1 << 20};
+	struct view *v = served_open(1000);
+
+	v->facts.series_max = 1000;
+	for (uint32_t i = 0; i < 1000; i++)
+		add_longest(v);
+	page(v);
+	cr_expect_leq(len, metrics_memory(&config, 1000));
+	cr_expect_leq(metrics_memory(&config, 1000), 512 << 10);
+}
+
+/* No line of a family stands outside it, and no family comes twice. */
+static void check_families(enum exposition_format format)
+{
+	char name[128] = "", *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n"))) {
+		char head[160];
+		if (sscanf(line, "# TYPE %127s", name) == 1) {
+			(void)snprintf(head, sizeof(head), "# TYPE %s ", name);
+			cr_expect(!rest || !strstr(rest, head), "%s comes twice", name);
+		} else if (*line && *line != '#') {
+			cr_expect(!strncmp(line, name, strlen(name)), "%s stands under %s", line,
+				  name);
+		}
+	}
+	cr_expect_str_eq(name, "vxprobe_exporter_render_seconds", "format %d", format);
+}
+
+Test(metrics, families_are_not_interleaved)
+{
+	struct view *v = served_open(4);
+
+	served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
+	served_add(v, "10.0.0.2", 7, 11, SERVED_NOW_NS);
+	v->facts.starter = v->facts.capture = getpid();
+	page(v);
+	check_families(EXPOSITION_TEXT);
+	render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
+	check_families(EXPOSITION_OPENMETRICS);
+}
+
+Test(metrics, what_is_known_in_advance_begins_with_0)
+{
+	struct view *v = served_open(4);
+	char line[128];
+
+	page(v);
+	for (unsigned i = 0; i < FATE_MAX; i++) {
+		(void)snprintf(line, sizeof(line), "vxprobe_packets_total{reason=\"%s\"} 0",
+			       fate_text[i].label);
+		has(line);
+	}
+	has("vxprobe_rx_dropped_total{queue=\"1\",reason=\"ring_full\"} 0");
+	has("vxprobe_config_reload_failures_total 0");
+	has("vxprobe_names_reloads_total 0");
+	has("vxprobe_series_dropped_total 0");
+}
+
+Test(metrics, reloads_are_told)
+{
+	struct view *v = served_open(4);
+
+	v->ledger.stats->config = (struct stats_reload){3, 2, 1500000000, false, 0};
+	v->ledger.stats->names = (struct stats_reload){4, 0, 2500000000, true, 0};
+	v->ledger.stats->n_names = 5;
+	page(v);
+	has("vxprobe_config_reloads_total 5");
+	has("vxprobe_config_reload_failures_total 2");
+	has("vxprobe_config_last_reload_successful 0");
+	has("vxprobe_config_last_reload_success_timestamp_seconds 1.5");
+	has("vxprobe_names_reloads_total 4");
+	has("vxprobe_names_last_reload_successful 1");
+	has("vxprobe_names_last_reload_success_timestamp_seconds 2.5");
+	has("vxprobe_names_entries 5");
+}
+
+Test(metrics, the_interface_is_told)
+{
+	struct view *v = served_open(4);
+
+	(void)snprintf(v->facts.driver, sizeof(v->facts.driver), "ena");
+	page(v);
+	has("vxprobe_interface_info{device=\"eth0\",driver=\"ena\",xdp_mode=\"native\","
+	    "zerocopy=\"false\",multi_buffer=\"false\",timestamp_source=\"xdp_monotonic\"} 1");
+	has("vxprobe_mtu_bytes{device=\"eth0\"} 9001");
+}
+
+Test(metrics, files_have_no_interface_and_no_processes)
+{
+	struct view *v = served_open(4);
+
+	v->ledger.maps = NULL;
+	v->ledger.facts = NULL;
+	v->ledger.stats->is_live = false;
+	served_add(v, "10.0.0.1", 7, 11, 1);
+	render(v, EXPOSITION_TEXT, UINT64_MAX);
+	has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
+	has_not("vxprobe_interface");
+	has_not("vxprobe_rx_");
+	has_not("vxprobe_config");
+	has_not("process_");
+}
+
+/* ---- processes ---- */
+
+static double value_of(const char *metric)
+{
+	char start[128];
+
+	(void)snprintf(start, sizeof(start), "\n%s ", metric);
+	const char *found = strstr(text, start);
+	cr_assert_not_null(found, "no %s", metric);
+	return strtod(found + strlen(start), NULL);
+}
+
+Test(metrics, processes_are_summed)
+{
+	struct view *v = served_open(4);
+	unsigned descriptors = 0;
+
+	/* This process thrice: the exporter is the one that asks. */
+	v->facts.starter = v->facts.capture = getpid();
+	page(v);
+	for (int fd = 0; fd < 256; fd++)
+		descriptors += lseek(fd, 0, SEEK_CUR) >= 0 || isatty(fd) || write(fd, "", 0) == 0;
+	cr_expect_eq((unsigned)value_of("process_open_fds") % 3, 0);
+	cr_expect_geq(value_of("process_open_fds"), 3 * descriptors);
+	cr_expect_eq(value_of("process_max_fds"), 3.0 * (double)sysconf(_SC_OPEN_MAX));
+	cr_expect_gt(value_of("process_resident_memory_bytes"), 3 * 1e6);
+	cr_expect_gt(value_of("process_virtual_memory_bytes"),
+		     value_of("process_resident_memory_bytes"));
+	cr_expect_geq(value_of("process_cpu_seconds_total"), 0);
+	const double age = (double)time(NULL) - value_of("process_start_time_seconds");
+	cr_expect(age > -2 && age < 120, "started %f s ago", age);
+}
+
+Test(metrics, a_process_that_is_gone_leaves_no_part_of_a_sum)
+{
+	struct view *v = served_open(4);
+
+	v->facts.starter = getpid();
+	v->facts.capture = 0x7ffffffe; /* beyond any PID */
+	page(v);
+	has_not("process_");
+}
