@@ -6,6 +6,7 @@
 #include "doctor/doctor.h"
 #include "run/live.h"
 #include "run/offline.h"
+#include "serve/status.h"
 #include "version.h"
 
 #define USAGE_ERROR 2
@@ -91,7 +92,11 @@ static int check(int argc, char **argv)
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
-} commands[] = {{"run", run}, {"read", read_captures}, {"check", check}, {"doctor", doctor_main}};
+} commands[] = {{"run", run},
+		{"read", read_captures},
+		{"check", check},
+		{"doctor", doctor_main},
+		{"status", status_main}};
 
 int main(int argc, char **argv)
 {

@@ -92,3 +92,13 @@ int attach_nic_mtu(const char *interface, uint32_t *mtu, struct err *err)
 	*mtu = (uint32_t)request.ifr_mtu;
 	return 0;
 }
+
+void attach_nic_driver(const char *interface, char out[static 32])
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (char *)&info};
+
+	if (interface_ioctl(interface, SIOCETHTOOL, &request))
+		*info.driver = 0;
+	(void)snprintf(out, 32, "%s", info.driver);
+}

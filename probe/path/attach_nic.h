@@ -14,3 +14,5 @@ int attach_nic_queues(const char *interface, uint32_t *queues, struct err *err);
 /* Descriptors of the driver's own RX rings; 0: it does not tell. */
 uint32_t attach_nic_ring(const char *interface);
 int attach_nic_mtu(const char *interface, uint32_t *mtu, struct err *err);
+/* Its driver's name, or "". */
+void attach_nic_driver(const char *interface, char out[static 32]);

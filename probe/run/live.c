@@ -39,16 +39,12 @@ struct live {
 	struct attach_maps maps;
 	struct stats *stats;
 	uint64_t heartbeat_ns; /* of the capture process, when the supervisor was last told of it */
-	int stats_fd, signals, listener;
+	int stats_fd, signals;
+	struct exporter_sockets sockets;
 	struct child capture, exporter;
 };
 
 /* ---- children ---- */
-
-static bool wants_exporter(const struct config *c)
-{
-	return strcmp(c->listen, "none");
-}
 
 /* Forks before anything else is open. In the child returns 0 and *socket is its end. */
 static int fork_child(struct child *child, int *socket, struct err *err)
@@ -84,8 +80,6 @@ static int fork_children(struct live *l, struct err *err)
 							     reload_settings(l->reload),
 							     reload_names(l->reload)},
 				   socket));
-	if (!wants_exporter(l->config))
-		return 0;
 	ret = fork_child(&l->exporter, &socket, err);
 	if (ret)
 		return ret;
@@ -164,30 +158,43 @@ static int plan(struct live *l, struct err *err)
 	return ret;
 }
 
-/* The exporter's descriptor cannot be mapped for writing. */
-static int send_stats(const struct live *l, int socket, int flags, struct err *err)
+/* Another descriptor of the statistics: the exporter's cannot be mapped for writing. */
+static int stats_reopen(const struct live *l, int *fd, int flags, struct err *err)
 {
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", l->stats_fd);
-	const int fd = open(path, flags | O_CLOEXEC);
-	int ret = fd < 0 ? -errno : fdpass_send(socket, "s", 1, &fd, 1);
-	if (fd >= 0)
-		(void)close(fd);
+	*fd = open(path, flags | O_CLOEXEC);
+	return *fd < 0 ? err_set(err, -errno, "cannot open the statistics: %s", strerror(errno))
+		       : 0;
+}
+
+static int send_stats(const struct live *l, struct err *err)
+{
+	int fd, ret = stats_reopen(l, &fd, O_RDWR, err);
+
+	if (ret)
+		return ret;
+	ret = fdpass_send(l->capture.socket, "s", 1, &fd, 1);
+	(void)close(fd);
 	return ret ? err_set(err, ret, "cannot hand over the statistics: %s", strerror(-ret)) : 0;
 }
 
 static int feed_exporter(struct live *l, struct err *err)
 {
-	int ret = attach_send_counters(l->attach, l->exporter.socket, err);
+	struct view_facts facts = {.series_max = (uint32_t)l->config->series_max,
+				   .starter = getpid(),
+				   .capture = l->capture.pid};
+	int fd, ret = attach_send_counters(l->attach, l->exporter.socket, err);
 
-	if (ret || (ret = send_stats(l, l->exporter.socket, O_RDONLY, err)))
+	if (ret || (ret = stats_reopen(l, &fd, O_RDONLY, err)))
 		return ret;
-	ret = fdpass_send(l->exporter.socket, "l", 1, &l->listener, 1);
-	(void)close(l->listener);
-	l->listener = -1;
-	return ret ? err_set(err, ret, "cannot hand over the listening socket: %s", strerror(-ret))
-		   : 0;
+	(void)snprintf(facts.interface, sizeof(facts.interface), "%s", l->config->interface);
+	attach_nic_driver(l->config->interface, facts.driver);
+	ret = exporter_feed(l->exporter.socket, &facts, fd, &l->sockets, err);
+	(void)close(fd);
+	exporter_close(&l->sockets);
+	return ret;
 }
 
 static int feed_capture(struct live *l, struct err *err)
@@ -195,7 +202,7 @@ static int feed_capture(struct live *l, struct err *err)
 	char ready;
 	int ret = attach_send(l->attach, l->capture.socket, err);
 
-	if (ret || (ret = send_stats(l, l->capture.socket, O_RDWR, err)))
+	if (ret || (ret = send_stats(l, err)))
 		return ret;
 	/* The capture process has said itself what is wrong. */
 	return recv(l->capture.socket, &ready, 1, 0) == 1 ? 0 : err_set(err, -ECHILD, "%s", "");
@@ -231,12 +238,13 @@ static int start(struct live *l, struct err *err)
 	    (ret = stats_open(&l->stats, &l->stats_fd, &l->stats_config, err)))
 		return ret;
 	reload_begin(l->reload, l->stats, l->capture.socket);
-	if (l->exporter.pid && (ret = exporter_listen(&l->listener, l->config->listen, err)))
+	ret = exporter_bind(&l->sockets, l->config->interface, l->config->listen,
+			    l->config->health_listen, err);
+	if (ret)
 		return ret;
 	if ((ret = attach_open(&l->attach, &l->attach_config, err)) ||
 	    (ret = attach_map(l->attach, &l->maps, err)) || (ret = feed_capture(l, err)) ||
-	    (l->exporter.pid && (ret = feed_exporter(l, err))) ||
-	    (ret = attach_start(l->attach, err)))
+	    (ret = feed_exporter(l, err)) || (ret = attach_start(l->attach, err)))
 		return ret;
 	plan_log_memory(&l->stats_config, attach_memory(&l->attach_config, l->stats_config.queues));
 	__atomic_store_n(&l->stats->is_capturing, 1, __ATOMIC_RELAXED);
@@ -287,7 +295,7 @@ static int wait_for_end(struct live *l, struct err *err)
 {
 	struct pollfd p[] = {{.fd = l->signals, .events = POLLIN},
 			     {.fd = l->capture.socket, .events = POLLIN},
-			     {.fd = l->exporter.pid ? l->exporter.socket : -1, .events = POLLIN},
+			     {.fd = l->exporter.socket, .events = POLLIN},
 			     {.fd = attach_fd(l->attach), .events = POLLIN},
 			     {.fd = reload_fd(l->reload), .events = POLLIN}};
 
@@ -360,7 +368,8 @@ static int run(struct live *l, struct err *err)
 
 int live_run(const struct config *config, struct err *err)
 {
-	struct live l = {.config = config, .stats_fd = -1, .signals = -1, .listener = -1};
+	struct live l = {
+		.config = config, .stats_fd = -1, .signals = -1, .sockets = EXPORTER_NO_SOCKETS};
 	int ret = start(&l, err);
 
 	if (!ret)
@@ -369,8 +378,7 @@ int live_run(const struct config *config, struct err *err)
 	(void)end_child(&l.exporter);
 	attach_close(l.attach);
 	reload_close(l.reload);
-	if (l.listener >= 0)
-		(void)close(l.listener);
+	exporter_close(&l.sockets);
 	if (l.stats_fd >= 0)
 		(void)close(l.stats_fd);
 	return ret;

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "serve/exporter.h"
 #include "serve/metrics.h"
@@ -120,7 +121,7 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .chunks = engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
-			      (EXPORTER_CONNECTIONS + 1) * metrics_memory(engine->sessions_room);
+			      exporter_memory(stats, (uint32_t)c->series_max);
 	if (c->names)
 		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)
@@ -168,13 +169,16 @@ static int write_metrics(const struct config *c, const char *text, size_t len, s
 
 int plan_report(const struct config *c, const struct ledger_source *source, struct err *err)
 {
+	struct view view = {.ledger = *source, .facts.series_max = (uint32_t)c->series_max};
 	char *text;
 	size_t len;
 
 	ledger_log(source);
 	if (!c->metrics)
 		return 0;
-	int ret = metrics_text(source, &text, &len, err);
+	(void)snprintf(view.facts.interface, sizeof(view.facts.interface), "%s",
+		       c->interface ? c->interface : "");
+	int ret = metrics_text(&view, EXPOSITION_TEXT, clock_monotonic_ns(), &text, &len, err);
 	if (ret)
 		return ret;
 	ret = write_metrics(c, text, len, err);
