@@ -67,7 +67,7 @@ static void identify_session(void *arg, const struct address *source, uint32_t v
 		out->until_ns -= (uint64_t)offset_ns;
 }
 
-static void describe_session(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out)
+static void label_session(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out)
 {
 	const struct engine *e = arg;
 
@@ -185,7 +185,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->stats = stats;
 	(void)pthread_mutex_init(&e->publishing, NULL);
 	atomic_init(&e->stop_at, UINT64_MAX);
-	e->config.output.describe = describe_session;
+	e->config.output.describe = label_session;
 	e->config.output.names = write_names;
 	e->config.output.arg = e;
 	const struct writer_config writer = {.workers = config->workers,

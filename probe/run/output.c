@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/reason.h"
 #include "path/block.h"
 #include "path/store.h"
+#include "run/describe.h"
 #include "version.h"
 
 #define NOT_DECLARED UINT32_MAX
@@ -270,43 +270,16 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	return n;
 }
 
-/* vni=4321 source=10.0.0.1 nf=... vrf=... account=... eni=..., of the last four those that it has.
- */
-static void describe(struct block_interface *out, const struct output_tools *t, uint32_t session,
-		     int64_t at_ns)
-{
-	const struct output_config *c = &t->config;
-	struct stats *stats = t->stats;
-	const struct session *s = &stats_sessions(stats)[session];
-	struct session_labels labels;
-	char source[SESSION_NAME_MAX];
-
-	c->describe(c->arg, session, at_ns, &labels);
-	stats_address(&s->source, source);
-	memcpy(out->name, labels.name, sizeof(out->name));
-	const char *const word[] = {" nf=",      labels.nf,      " vrf=", labels.vrf,
-				    " account=", labels.account, " eni=", labels.eni};
-	int n = snprintf(out->description, sizeof(out->description), "vni=%u source=%s", s->vni,
-			 source);
-	for (unsigned i = 0; i < 8; i += 2)
-		if (*word[i + 1])
-			n += snprintf(out->description + n, sizeof(out->description) - (size_t)n,
-				      "%s%s", word[i], word[i + 1]);
-	if (stats->is_live)
-		(void)snprintf(
-			out->comment, sizeof(out->comment),
-			"time: arrival at the probe's XDP program (CLOCK_MONOTONIC), as wall "
-			"clock to within %" PRIu64 " ns",
-			stats_get(&stats->clock_error_ns));
-}
-
 static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
 {
 	struct output_tools *t = o->tools;
-	struct block_interface interface = {.linktype = BLOCK_LINKTYPE_ETHERNET,
-					    .snaplen = BLOCK_SNAPLEN};
+	const uint64_t clock_error_ns = stats_get(&t->stats->clock_error_ns);
+	struct block_interface interface;
+	struct session_labels labels;
 
-	describe(&interface, t, session, at_ns);
+	t->config.describe(t->config.arg, session, at_ns, &labels);
+	describe_session(&stats_sessions(t->stats)[session], &labels,
+			 t->stats->is_live ? &clock_error_ns : NULL, &interface);
 	size_t len = block_interface(t->definition, sizeof(t->definition), &interface);
 	const size_t names_len = t->config.names
 					 ? t->config.names(t->config.arg, session, at_ns,

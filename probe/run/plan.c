@@ -29,10 +29,6 @@
 /* Of the names in force and of those that follow: the starter's, and what the others map. */
 #define NAMES_COPIES 4
 
-/* Per worker, 3.5 MiB: each of KPI_HISTOGRAMS for 1,024 sessions. One interface is the target of at
- * most 300 (AWS quotas). */
-#define HISTOGRAMS_MAX (1024 * KPI_HISTOGRAMS)
-
 /* Programs, libraries, stacks and HTTP of the three processes: 31 MiB were measured. */
 #define BASE_LEN (48u << 20)
 
@@ -117,7 +113,7 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 	*stats = (struct stats_config){.workers = engine->workers,
 				       .queues = queues,
 				       .sessions_max = engine->sessions_room,
-				       .histograms_max = HISTOGRAMS_MAX,
+				       .histograms_max = (uint32_t)c->histograms_max,
 				       .chunks = engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
