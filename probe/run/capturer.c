@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -76,17 +77,29 @@ static void turn(struct capturer *c, int handover, int timeout_ms)
 
 /* ---- orders ---- */
 
+/* Control turns five times a second and has no long work: who takes longer is stopped or broken. */
+#define ANSWER_S 10
+
 /* Behind it comes the names' descriptor, if there is one; the answer is one byte. */
 struct order {
 	struct engine_settings settings;
 	bool has_names;
 };
 
+static int await_answer(int socket)
+{
+	const struct timeval patience = {.tv_sec = ANSWER_S};
+	char done;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	const int ret = fdpass_receive(socket, &done, 1, NULL, 0);
+	return ret == -EAGAIN ? -ETIMEDOUT : ret;
+}
+
 int capturer_order(int socket, const struct engine_settings *settings, const struct names *names,
 		   struct err *err)
 {
 	struct order order;
-	char done;
 	int fd = -1;
 	int ret = names ? names_send(names, &fd, err) : 0;
 
@@ -99,7 +112,7 @@ int capturer_order(int socket, const struct engine_settings *settings, const str
 	if (!ret && names)
 		ret = fdpass_send(socket, "n", 1, &fd, 1);
 	if (!ret)
-		ret = fdpass_receive(socket, &done, 1, NULL, 0);
+		ret = await_answer(socket);
 	if (fd >= 0)
 		(void)close(fd);
 	return ret ? err_set(err, ret, "the capture process does not answer: %s", strerror(-ret))

@@ -18,6 +18,7 @@ struct capturer_config {
 int capturer_main(const struct capturer_config *config, int handover);
 
 /* Starter: puts settings and names (NULL: none) in force over the other end of that socket; returns
- * when they are. -ECONNRESET: the capture process is gone. */
+ * when they are. -ECONNRESET: the capture process is gone; -ETIMEDOUT: it does not answer, and
+ * nobody knows what is in force. */
 int capturer_order(int socket, const struct engine_settings *settings, const struct names *names,
 		   struct err *err);

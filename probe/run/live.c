@@ -255,19 +255,21 @@ static int start(struct live *l, struct err *err)
 
 /* ---- run and stop ---- */
 
-/* False: a signal that ends the probe. */
-static bool follow_signals(struct live *l)
+/* 0; 1: a signal that ends the probe; -errno with a sentence. */
+static int follow_signals(struct live *l, struct err *err)
 {
 	struct signalfd_siginfo info;
 
 	while (read(l->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo != SIGHUP || !l->config->file)
-			return false;
+			return 1;
 		notify_reloading();
-		reload_all(l->reload);
+		const int ret = reload_all(l->reload, err);
+		if (ret)
+			return ret;
 		notify_ready();
 	}
-	return true;
+	return 0;
 }
 
 /* The probe is alive while its capture process is: a hung one is the supervisor's to end. */
@@ -303,16 +305,18 @@ static int wait_for_end(struct live *l, struct err *err)
 		if (poll(p, 5, timeout_ms(l)) < 0)
 			continue;
 		tell_supervisor(l);
-		if (p[0].revents && !follow_signals(l))
-			return 0;
+		int ret = follow_signals(l, err);
+		if (ret)
+			return ret > 0 ? 0 : ret;
 		if (p[1].revents)
 			return err_set(err, -ECHILD, "the capture process has ended");
 		if (p[2].revents)
 			return err_set(err, -ECHILD, "the exporter process has ended");
-		reload_follow(l->reload);
+		if ((ret = reload_follow(l->reload, err)))
+			return ret;
 		if (!p[3].revents)
 			continue;
-		const int ret = attach_follow(l->attach, err);
+		ret = attach_follow(l->attach, err);
 		if (ret == -ENODEV)
 			return ret;
 		if (ret)

@@ -172,19 +172,21 @@ static int take(struct reload *r, const struct engine_settings *settings, struct
 	return 0;
 }
 
-static void reload_names_file(struct reload *r)
+static int reload_names_file(struct reload *r, struct err *err)
 {
 	struct names *names;
-	struct err err;
-	int ret = load_names(&names, &r->seen, r->config, &err);
+	int ret = load_names(&names, &r->seen, r->config, err);
 
-	if (!ret && (ret = take(r, &r->settings, names, &err)))
+	if (!ret && (ret = take(r, &r->settings, names, err)))
 		names_close(names);
 	count_outcome(&r->stats->names, !ret);
+	if (ret == -ETIMEDOUT)
+		return ret;
 	if (ret)
-		log_line("%s; the names before stay in force", err.text);
+		log_line("%s; the names before stay in force", err->text);
 	else
 		log_line("%s: read anew: %u sessions", r->config->names, r->stats->n_names);
+	return 0;
 }
 
 int reload_fd(const struct reload *r)
@@ -201,7 +203,7 @@ int reload_timeout_ms(const struct reload *r)
 	return r->due_ns <= now_ns ? 0 : (int)((r->due_ns - now_ns) / 1000000) + 1;
 }
 
-void reload_follow(struct reload *r)
+int reload_follow(struct reload *r, struct err *err)
 {
 	char events[4096];
 	bool any = false;
@@ -212,10 +214,9 @@ void reload_follow(struct reload *r)
 	if (any)
 		r->due_ns = now_ns + SETTLE_NS;
 	if (!r->due_ns || now_ns < r->due_ns)
-		return;
+		return 0;
 	r->due_ns = 0;
-	if (r->config->names && names_differ(r))
-		reload_names_file(r);
+	return r->config->names && names_differ(r) ? reload_names_file(r, err) : 0;
 }
 
 /* ---- SIGHUP ---- */
@@ -235,19 +236,22 @@ static int load(struct reload *r, struct config *config, struct names **names, s
 	return ret;
 }
 
-void reload_all(struct reload *r)
+int reload_all(struct reload *r, struct err *err)
 {
 	struct config *config = calloc(1, sizeof(*config));
 	struct names *names;
 	struct stat seen = {0};
-	struct err err = {"out of memory"};
-	const int ret = config ? load(r, config, &names, &seen, &err) : -ENOMEM;
+	const int ret = config ? load(r, config, &names, &seen, err)
+			       : err_set(err, -ENOMEM, "out of memory");
 
 	count_outcome(&r->stats->config, !ret);
-	if (ret) {
-		log_line("%s; the configuration before stays in force", err.text);
+	if (ret)
 		drop_config(config);
-		return;
+	if (ret == -ETIMEDOUT)
+		return ret;
+	if (ret) {
+		log_line("%s; the configuration before stays in force", err->text);
+		return 0;
 	}
 	drop_config(r->loaded);
 	r->config = r->loaded = config;
@@ -257,4 +261,5 @@ void reload_all(struct reload *r)
 	watch_names(r);
 	log_line("the configuration was read anew: %u recipients, %u names",
 		 r->settings.output.n_recipients, r->stats->n_names);
+	return 0;
 }

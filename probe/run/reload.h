@@ -32,6 +32,7 @@ void reload_begin(struct reload *reload, struct stats *stats, int capture);
 int reload_fd(const struct reload *reload);
 /* Milliseconds after which reload_follow wants to be called also without an event; -1: none. */
 int reload_timeout_ms(const struct reload *reload);
-void reload_follow(struct reload *reload);
-/* On SIGHUP. */
-void reload_all(struct reload *reload);
+int reload_follow(struct reload *reload, struct err *err);
+/* On SIGHUP. Of both: 0, also when a change was refused; -ETIMEDOUT: the capture process does not
+ * answer and is not to be relied upon. */
+int reload_all(struct reload *reload, struct err *err);
