@@ -61,6 +61,7 @@ int fdpass_receive(int socket, void *data, size_t len, int *fds, unsigned n)
 			(void)close(got[i]);
 		return -EPROTO;
 	}
-	memcpy(fds, got, n * sizeof(int));
+	if (n)
+		memcpy(fds, got, n * sizeof(int));
 	return 0;
 }
