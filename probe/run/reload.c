@@ -15,8 +15,10 @@
 #include "run/capturer.h"
 #include "run/plan.h"
 
-/* Who writes a file in several steps is waited for. */
+/* Who writes a file in several steps is waited for, but not for ever: others may write beside it.
+ */
 #define SETTLE_NS 100000000u
+#define LATEST_NS 1000000000u
 /* What is being written still may be right YAML already: not IN_CREATE, not IN_MODIFY. */
 #define WATCHED (IN_CLOSE_WRITE | IN_MOVED_TO)
 
@@ -28,7 +30,8 @@ struct reload {
 	struct stat seen; /* of the names file that was read last */
 	struct stats *stats;
 	int capture, inotify, watch;
-	uint64_t due_ns; /* when to look at the names file; 0: no need */
+	uint64_t due_ns;    /* when to look at the names file; 0: no need */
+	uint64_t latest_ns; /* due_ns can be put off until then */
 };
 
 /* ---- names file ---- */
@@ -203,6 +206,15 @@ int reload_timeout_ms(const struct reload *r)
 	return r->due_ns <= now_ns ? 0 : (int)((r->due_ns - now_ns) / 1000000) + 1;
 }
 
+static void put_off(struct reload *r, uint64_t now_ns)
+{
+	const uint64_t settled_ns = now_ns + SETTLE_NS;
+
+	if (!r->due_ns)
+		r->latest_ns = now_ns + LATEST_NS;
+	r->due_ns = settled_ns < r->latest_ns ? settled_ns : r->latest_ns;
+}
+
 int reload_follow(struct reload *r, struct err *err)
 {
 	char events[4096];
@@ -212,7 +224,7 @@ int reload_follow(struct reload *r, struct err *err)
 		any = true;
 	const uint64_t now_ns = clock_monotonic_ns();
 	if (any)
-		r->due_ns = now_ns + SETTLE_NS;
+		put_off(r, now_ns);
 	if (!r->due_ns || now_ns < r->due_ns)
 		return 0;
 	r->due_ns = 0;
