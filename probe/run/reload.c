@@ -149,12 +149,22 @@ static void count_outcome(struct stats_reload *s, bool is_ok)
 	set_outcome(s, is_ok);
 }
 
+/* Where there is no names file none is wrong. */
+static void forget_names(struct stats_reload *s)
+{
+	stats_set(&s->success_ns, 0);
+	__atomic_store_n(&s->is_ok, true, __ATOMIC_RELAXED);
+}
+
 void reload_begin(struct reload *r, struct stats *stats, int capture)
 {
 	r->stats = stats;
 	r->capture = capture;
 	set_outcome(&stats->config, true);
-	set_outcome(&stats->names, true);
+	if (r->config->names)
+		set_outcome(&stats->names, true);
+	else
+		forget_names(&stats->names);
 	count_names(r);
 }
 
@@ -239,8 +249,13 @@ static int load(struct reload *r, struct config *config, struct names **names, s
 	struct engine_settings settings;
 	int ret = config_reload(config, r->config, err);
 
-	if (ret || (ret = load_names(names, seen, config, err)))
+	if (ret)
 		return ret;
+	ret = load_names(names, seen, config, err);
+	if (ret) {
+		count_outcome(&r->stats->names, false);
+		return ret;
+	}
 	plan_settings(config, &settings);
 	ret = take(r, &settings, *names, err);
 	if (ret)
@@ -270,6 +285,8 @@ int reload_all(struct reload *r, struct err *err)
 	r->seen = seen;
 	if (config->names)
 		count_outcome(&r->stats->names, true);
+	else
+		forget_names(&r->stats->names);
 	watch_names(r);
 	log_line("the configuration was read anew: %u recipients, %u names",
 		 r->settings.output.n_recipients, r->stats->n_names);

@@ -52,8 +52,8 @@ struct session_labels {
 /* One configuration that can be loaded anew. */
 struct stats_reload { /* starter */
 	uint64_t successes, failures;
-	uint64_t success_ns; /* wall clock of the last success; the start is one */
-	uint32_t is_ok;      /* the last one was a success */
+	uint64_t success_ns; /* wall clock of the last success; the start is one; 0: none */
+	uint32_t is_ok;      /* the last one was no failure */
 	uint32_t pad;
 };
 

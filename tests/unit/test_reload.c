@@ -18,7 +18,9 @@ static struct stats stats;
 static struct reload *reload;
 static char names[96], text[512];
 
-/* In the capture process's place: takes every order. Its last message is the names' descriptor. */
+/* In the capture process's place: takes every order, and says so at the last of its messages, the
+ * only one where there are no names. */
+static bool has_names;
 static void *obey(void *arg)
 {
 	const int fd = *(int *)arg;
@@ -26,7 +28,7 @@ static void *obey(void *arg)
 	ssize_t n;
 
 	while ((n = recv(fd, message, sizeof(message), 0)) > 0)
-		if (n == 1)
+		if (n == 1 || !has_names)
 			(void)!send(fd, "d", 1, MSG_NOSIGNAL);
 	return NULL;
 }
@@ -37,6 +39,7 @@ static void begin(bool with_names)
 	static pthread_t thread;
 
 	configured_init();
+	has_names = with_names;
 	(void)snprintf(names, sizeof(names), "%s/names.yaml", configured.folder);
 	configured_put(names, NAMES_A);
 	(void)snprintf(text, sizeof(text), ENOUGH "%s%s\n", with_names ? "names: " : "",
@@ -89,4 +92,40 @@ Test(reload, files_beside_it_do_not_put_it_off_for_ever)
 		turn();
 	}
 	cr_expect_eq(stats.names.successes, 1);
+}
+
+Test(reload, without_a_names_file_no_names_were_loaded)
+{
+	begin(false);
+	cr_expect_eq(stats.names.success_ns, 0);
+	cr_expect_eq(stats.names.is_ok, 1);
+	cr_expect_neq(stats.config.success_ns, 0);
+}
+
+Test(reload, sighup_says_which_of_the_two_is_wrong)
+{
+	begin(true);
+	configured_put(names, BROKEN);
+	reload_all(reload);
+	cr_expect_eq(stats.config.failures, 1);
+	cr_expect_eq(stats.names.failures, 1);
+	cr_expect_eq(stats.names.is_ok, 0, "the names are not as in their file");
+	configured_put(configured.file, "no-such-key: 1\n");
+	reload_all(reload);
+	cr_expect_eq(stats.config.failures, 2);
+	cr_expect_eq(stats.names.failures, 1, "they were not read");
+}
+
+Test(reload, names_that_are_configured_no_longer_are_not_wrong)
+{
+	begin(true);
+	configured_put(names, BROKEN);
+	reload_all(reload);
+	configured_put(configured.file, ENOUGH);
+	has_names = false;
+	reload_all(reload);
+	cr_expect_eq(stats.config.successes, 1, "%s", text);
+	cr_expect_eq(stats.names.is_ok, 1);
+	cr_expect_eq(stats.names.success_ns, 0);
+	cr_expect_eq(stats.n_names, 0);
 }
