@@ -84,6 +84,7 @@ static int fork_children(struct live *l, struct err *err)
 	if (ret)
 		return ret;
 	if (!l->exporter.pid) {
+		reload_close(l->reload);
 		(void)close(
 			l->capture.socket); /* else the capture process would outlive the starter */
 		exit(exporter_main(socket));
@@ -237,7 +238,8 @@ static int start(struct live *l, struct err *err)
 	if ((ret = fork_children(l, err)) || (ret = open_signals(l, err)) ||
 	    (ret = stats_open(&l->stats, &l->stats_fd, &l->stats_config, err)))
 		return ret;
-	reload_begin(l->reload, l->stats, l->capture.socket);
+	if ((ret = reload_begin(l->reload, l->stats, l->capture.socket, err)))
+		return ret;
 	ret = exporter_bind(&l->sockets, l->config->interface, l->config->listen,
 			    l->config->health_listen, err);
 	if (ret)
@@ -255,14 +257,17 @@ static int start(struct live *l, struct err *err)
 
 /* ---- run and stop ---- */
 
-/* 0; 1: a signal that ends the probe; -errno with a sentence. */
+/* All that are pending at once: the kernel gives SIGHUP first, so who sends many of them would keep
+ * SIGTERM away. 0; 1: a signal that ends the probe; -errno with a sentence. */
 static int follow_signals(struct live *l, struct err *err)
 {
-	struct signalfd_siginfo info;
+	struct signalfd_siginfo info[3];
+	const ssize_t n = read(l->signals, info, sizeof(info));
 
-	while (read(l->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo != SIGHUP || !l->config->file)
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(info[0]); i++)
+		if (info[i].ssi_signo != SIGHUP || !l->config->file)
 			return 1;
+	if (n > 0) {
 		notify_reloading();
 		const int ret = reload_all(l->reload, err);
 		if (ret)

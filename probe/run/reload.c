@@ -63,6 +63,15 @@ static bool names_differ(const struct reload *r)
 	       now.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec;
 }
 
+static void put_off(struct reload *r, uint64_t now_ns)
+{
+	const uint64_t settled_ns = now_ns + SETTLE_NS;
+
+	if (!r->due_ns)
+		r->latest_ns = now_ns + LATEST_NS;
+	r->due_ns = settled_ns < r->latest_ns ? settled_ns : r->latest_ns;
+}
+
 /* The file as it is looked at now: what is written to it later is seen as a change. */
 static int load_names(struct names **names, struct stat *seen, const struct config *config,
 		      struct err *err)
@@ -91,16 +100,13 @@ int reload_open(struct reload **out, const struct config *config, struct err *er
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
 	r->config = config;
-	r->watch = -1;
-	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	int ret = r->inotify < 0 ? err_set(err, -errno, "cannot watch files: %s", strerror(errno))
-				 : load_names(&r->names, &r->seen, config, err);
+	r->inotify = r->watch = -1;
+	const int ret = load_names(&r->names, &r->seen, config, err);
 	if (ret) {
 		reload_close(r);
 		return ret;
 	}
 	plan_settings(config, &r->settings);
-	watch_names(r);
 	*out = r;
 	return 0;
 }
@@ -156,8 +162,13 @@ static void forget_names(struct stats_reload *s)
 	__atomic_store_n(&s->is_ok, true, __ATOMIC_RELAXED);
 }
 
-void reload_begin(struct reload *r, struct stats *stats, int capture)
+int reload_begin(struct reload *r, struct stats *stats, int capture, struct err *err)
 {
+	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (r->inotify < 0)
+		return err_set(err, -errno, "cannot watch files: %s", strerror(errno));
+	watch_names(r);
+	put_off(r, clock_monotonic_ns()); /* it may have changed since it was read */
 	r->stats = stats;
 	r->capture = capture;
 	set_outcome(&stats->config, true);
@@ -166,6 +177,7 @@ void reload_begin(struct reload *r, struct stats *stats, int capture)
 	else
 		forget_names(&stats->names);
 	count_names(r);
+	return 0;
 }
 
 /* ---- change ---- */
@@ -214,15 +226,6 @@ int reload_timeout_ms(const struct reload *r)
 	if (!r->due_ns)
 		return -1;
 	return r->due_ns <= now_ns ? 0 : (int)((r->due_ns - now_ns) / 1000000) + 1;
-}
-
-static void put_off(struct reload *r, uint64_t now_ns)
-{
-	const uint64_t settled_ns = now_ns + SETTLE_NS;
-
-	if (!r->due_ns)
-		r->latest_ns = now_ns + LATEST_NS;
-	r->due_ns = settled_ns < r->latest_ns ? settled_ns : r->latest_ns;
 }
 
 int reload_follow(struct reload *r, struct err *err)

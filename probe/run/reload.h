@@ -26,8 +26,9 @@ void reload_close(struct reload *reload);
 const struct engine_settings *reload_settings(const struct reload *reload);
 struct names *reload_names(const struct reload *reload);
 
-/* Where the outcome is counted, and the socket to the capture process. */
-void reload_begin(struct reload *reload, struct stats *stats, int capture);
+/* Begins to watch, when the children are forked: the descriptor is not for them. stats: where the
+ * outcome is counted; capture: the socket to the capture process. */
+int reload_begin(struct reload *reload, struct stats *stats, int capture, struct err *err);
 /* To poll: readable when something changed in the names file's folder; -1: none. */
 int reload_fd(const struct reload *reload);
 /* Milliseconds after which reload_follow wants to be called also without an event; -1: none. */

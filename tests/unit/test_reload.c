@@ -20,7 +20,7 @@ static char names[96], text[512];
 
 /* In the capture process's place: takes every order, and says so at the last of its messages, the
  * only one where there are no names. */
-static bool has_names;
+static bool has_names, is_changed;
 static void *obey(void *arg)
 {
 	const int fd = *(int *)arg;
@@ -48,7 +48,9 @@ static void begin(bool with_names)
 	cr_assert_eq(reload_open(&reload, &configured.config, &configured.err), 0);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	cr_assert_eq(pthread_create(&thread, NULL, obey, &pair[1]), 0);
-	reload_begin(reload, &stats, pair[0]);
+	if (is_changed)
+		configured_put(names, NAMES_B);
+	cr_assert_eq(reload_begin(reload, &stats, pair[0], &configured.err), 0);
 }
 
 /* One turn of the starter, of 20 ms at most. */
@@ -128,4 +130,14 @@ Test(reload, names_that_are_configured_no_longer_are_not_wrong)
 	cr_expect_eq(stats.names.is_ok, 1);
 	cr_expect_eq(stats.names.success_ns, 0);
 	cr_expect_eq(stats.n_names, 0);
+}
+
+Test(reload, what_changed_before_it_was_watched_is_read)
+{
+	is_changed = true;
+	begin(true);
+	for (unsigned i = 0; i < 50 && !reads(); i++)
+		turn();
+	cr_expect_eq(stats.names.successes, 1);
+	cr_expect_eq(stats.n_names, 2);
 }
