@@ -80,7 +80,7 @@ static void show(const struct view *v, uint32_t id, uint32_t histograms, struct 
 	out->histograms = histograms;
 }
 
-/* A session is on the page as a whole or not at all. */
+/* A session is on the page as a whole or not at all; behind the first that is not, none is. */
 static int choose(const struct view *v, uint64_t now_ns, struct selection *out, struct err *err)
 {
 	const uint32_t known = view_sessions(v);
@@ -96,7 +96,7 @@ static int choose(const struct view *v, uint64_t now_ns, struct selection *out, 
 		const uint32_t series =
 			SAMPLES + HISTOGRAM_SAMPLES * (uint32_t)__builtin_popcount(histograms);
 		out->n_active++;
-		if (out->series + series > v->facts.series_max) {
+		if (out->dropped || out->series + series > v->facts.series_max) {
 			out->dropped += series;
 			continue;
 		}

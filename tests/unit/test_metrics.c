@@ -176,6 +176,22 @@ Test(metrics, a_session_whose_histograms_do_not_fit_is_left_out_whole)
 	has_not("10.0.0.1");
 }
 
+Test(metrics, behind_a_session_that_is_left_out_none_is_there)
+{
+	struct view *v = served_open(4);
+
+	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
+	page(v);
+	const unsigned each = count(S("10.0.0.1", "7"));
+	served_time(v, served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS), KPI_TCP_HANDSHAKE_SERVER, 1);
+	served_add(v, "10.0.0.3", 7, 1, SERVED_NOW_NS);
+	v->facts.series_max = 2 * each; /* the third would fit, the second does not */
+	page(v);
+	cr_expect_eq(count(S("10.0.0.1", "7")), each);
+	has_not("10.0.0.2");
+	has_not("10.0.0.3");
+}
+
 /* Every text as long as it may be and full of what has to be escaped, every number as large. */
 static void add_longest(struct view *v)
 {
