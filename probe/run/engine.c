@@ -282,15 +282,17 @@ int engine_start(struct engine *e, struct err *err)
 	return ret;
 }
 
-static void follow_clock(struct engine *e)
+/* True: it was set, so names hold until other instants of the source's clock. */
+static bool follow_clock(struct engine *e)
 {
 	const int64_t before = offset_of(e);
 	uint64_t error_ns;
 	const int64_t now = clock_offset_ns(&error_ns);
+	const bool is_set = llabs(now - before) > CLOCK_STEP_NS;
 
 	stats_set(&e->stats->clock_error_ns, error_ns);
 
-	if (llabs(now - before) > CLOCK_STEP_NS) {
+	if (is_set) {
 		log_line("the clock was set by %+.3f s: files are closed",
 			 (double)(now - before) / 1e9);
 		__atomic_store_n(&e->stats->clock_steps, e->stats->clock_steps + 1,
@@ -298,6 +300,7 @@ static void follow_clock(struct engine *e)
 	}
 	atomic_store_explicit(&e->offset_ns, now, memory_order_relaxed); /* the writer polls it */
 	__atomic_store_n(&e->stats->offset_ns, now, __ATOMIC_RELAXED);
+	return is_set;
 }
 
 static void count_places(struct engine *e)
@@ -331,9 +334,9 @@ void engine_turn(struct engine *e, int fd, int timeout_ms)
 	count_places(e);
 	if (!e->stats->is_live)
 		return;
-	follow_clock(e);
+	const bool is_set = follow_clock(e);
 	const uint64_t now_ns = clock_monotonic_ns();
-	enroll_review(e->enroll[0], now_ns, false);
+	enroll_review(e->enroll[0], now_ns, is_set);
 	stats_set(&e->stats->heartbeat_ns, now_ns);
 }
 
