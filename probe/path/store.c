@@ -116,9 +116,9 @@ static int recover_part(const struct store *store, const char *part, struct err 
 	return ret;
 }
 
-/* Of a session that may never come again. Another probe's own are locked; where locks do not work,
- * nothing tells. */
-static void recover_foreign_part(const struct store *store, const char *part)
+/* Of a session that may never come again, or of one that had this NAME and ends its file later.
+ * What is being written is locked; where locks do not work, nothing tells. */
+static void recover_unless_written(const struct store *store, const char *part)
 {
 	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -129,7 +129,8 @@ static void recover_foreign_part(const struct store *store, const char *part)
 	close(fd);
 }
 
-static int read_folder(struct store *store, DIR *dir, bool all_names, struct err *err)
+static int read_folder(struct store *store, DIR *dir, const struct store_config *config,
+		       struct err *err)
 {
 	const struct dirent *entry;
 
@@ -139,20 +140,22 @@ static int read_folder(struct store *store, DIR *dir, bool all_names, struct err
 		uint32_t sequence;
 
 		if (!parse_sequence(store, part ? file + 1 : file, &sequence)) {
-			if (part && all_names)
-				recover_foreign_part(store, file);
+			if (part && config->recover_all_names)
+				recover_unless_written(store, file);
 			continue;
 		}
 		if (sequence >= store->next_sequence)
 			store->next_sequence = sequence + 1;
-		const int ret = part ? recover_part(store, file, err) : 0;
+		if (part && config->is_shared)
+			recover_unless_written(store, file);
+		const int ret = part && !config->is_shared ? recover_part(store, file, err) : 0;
 		if (ret)
 			return ret;
 	}
 	return errno ? err_set(err, -errno, "cannot list the folder: %s", strerror(errno)) : 0;
 }
 
-static int scan_folder(struct store *store, bool all_names, struct err *err)
+static int scan_folder(struct store *store, const struct store_config *config, struct err *err)
 {
 	const int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -163,7 +166,7 @@ static int scan_folder(struct store *store, bool all_names, struct err *err)
 			close(fd);
 		return err_set(err, ret, "cannot list the folder: %s", strerror(-ret));
 	}
-	const int ret = read_folder(store, dir, all_names, err);
+	const int ret = read_folder(store, dir, config, err);
 	closedir(dir);
 	return ret;
 }
@@ -222,7 +225,7 @@ int store_open(struct store **out, const struct store_config *config, struct err
 	ret = open_folder(config->dir, &store->dir_fd, err);
 	if (ret)
 		goto fail;
-	ret = scan_folder(store, config->recover_all_names, &cause);
+	ret = scan_folder(store, config, &cause);
 	if (ret) {
 		err_set(err, ret, "%s: %s", config->dir, cause.text);
 		goto fail;

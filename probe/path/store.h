@@ -22,12 +22,14 @@ struct store_config {
 	const char *name;   /* [A-Za-z0-9.:-]+, no '_', no '.' in front, at most 64 characters */
 	const char *suffix; /* ".pcapng.zst.age" or ".pcapng.zst" */
 	bool recover_all_names; /* once at start: also what runs under other NAMEs left */
+	bool is_shared;         /* another store may have this NAME yet: its open file is let be */
 };
 
 struct store;
 
 /* Finds the next sequence number; renames what an earlier run of this NAME left unfinished. -EBUSY:
- * another process is writing a file of this NAME. config's strings are copied. */
+ * another process is writing a file of this NAME, which is not shared. config's strings are copied.
+ */
 int store_open(struct store **out, const struct store_config *config, struct err *err);
 /* Abandons an unfinished file. Takes NULL. */
 void store_close(struct store *store);

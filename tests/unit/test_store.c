@@ -220,6 +220,38 @@ Test(store, a_file_that_another_writer_has_open_is_not_touched)
 	store_close(store);
 }
 
+/* Sessions swap their NAMEs: each ends its file later. */
+Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
+{
+	const struct store_config config = {
+		.dir = dir, .name = "amf", .suffix = SUFFIX, .is_shared = true};
+	struct store *before = open_store("amf"), *store;
+	struct err err;
+
+	begin(before);
+	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
+	begin(store);
+	cr_expect(exists(".amf_000001_20261121T230254Z.part"));
+	cr_expect(exists(".amf_000002_20261121T230254Z.part"));
+	commit(store);
+	commit(before);
+	store_close(store);
+	store_close(before);
+}
+
+Test(store, what_a_killed_run_left_under_a_shared_name_is_renamed)
+{
+	const struct store_config config = {
+		.dir = dir, .name = "amf", .suffix = SUFFIX, .is_shared = true};
+	struct store *store;
+	struct err err;
+
+	touch(".amf_000001_20261121T230254Z.part");
+	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
+	cr_expect(exists("amf_000001_20261121T230254Z_trunc" SUFFIX));
+	store_close(store);
+}
+
 Test(store, names_that_would_be_ambiguous_are_refused)
 {
 	const char *const bad[] = {"", "a_b", ".a", "a/b", "a b", "\xc3\xa4"};
