@@ -344,7 +344,8 @@ static int open_store(struct output *o, const char *name, bool is_first, struct 
 					    .name = name,
 					    .suffix = c->settings.n_recipients ? ".pcapng.zst.age"
 									       : ".pcapng.zst",
-					    .recover_all_names = is_first};
+					    .recover_all_names = is_first,
+					    .is_shared = o->is_named_by_session};
 	struct store *before = o->store;
 	const int ret = store_open(&o->store, &config, err);
 
