@@ -1,0 +1,82 @@
+#include "run/plan.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "../support/configured.h"
+
+#define QUEUES 2
+
+static struct engine_config engine;
+static struct stats_config stats;
+
+TestSuite(plan, .init = configured_init, .fini = configured_fini);
+
+static int plan(const char *more)
+{
+	assert_takes(ENOUGH, more);
+	return plan_engine(&configured.config, QUEUES, 0, &engine, &stats, &configured.err);
+}
+
+static uint64_t bound(const char *more)
+{
+	cr_assert_eq(plan(more), 0, "%s", configured.err.text);
+	return stats.memory_bound;
+}
+
+Test(plan, gives_the_engine_what_is_configured)
+{
+	cr_assert_eq(plan("--workers 3 --port 4790 --flows-max 100 --chunks 7 --chunk-size 256KiB "
+			  "--split session --sessions-max 50 --level 5"),
+		     0);
+	cr_assert_eq(engine.workers, 3);
+	cr_assert_eq(engine.decap.port, 4790);
+	cr_assert_eq(engine.flows_max, 100);
+	cr_assert_eq(engine.chunks, 7);
+	cr_assert_eq(engine.chunk_len, 256 << 10);
+	cr_assert(engine.split);
+	cr_assert_eq(engine.sessions_max, 50);
+	cr_assert_eq(engine.output.pack.level, 5);
+}
+
+Test(plan, gives_the_statistics_what_is_configured)
+{
+	cr_assert_eq(plan("--workers 3 --histograms-max 9 --chunks 7"), 0);
+	cr_assert_eq(stats.workers, 3);
+	cr_assert_eq(stats.queues, QUEUES);
+	cr_assert_eq(stats.histograms_max, 9);
+	cr_assert_eq(stats.chunks, 7);
+	cr_assert(stats.is_live);
+}
+
+Test(plan, leaves_room_for_sessions_that_a_reload_adds)
+{
+	cr_assert_eq(plan("--sessions-max 50"), 0);
+	cr_assert_eq(engine.sessions_max, 50);
+	cr_assert_eq(engine.sessions_room, 50 * CONFIG_SESSIONS_GROWTH);
+	cr_assert_eq(stats.sessions_max, engine.sessions_room);
+}
+
+Test(plan, bounds_the_memory_of_all_that_has_a_limit)
+{
+	const char *const more[] = {"--workers 5 ",          "--chunks 17",
+				    "--chunk-size 2MiB",     "--flows-max 70000",
+				    "--sessions-max 5000",   "--series-max 110000",
+				    "--histograms-max 5000", "--names FILE"};
+	const uint64_t usual = bound("--workers 4");
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		char options[64];
+
+		(void)snprintf(options, sizeof(options), "--workers 4 %s", more[i]);
+		cr_assert_gt(bound(i ? options : more[i]), usual, "%s", more[i]);
+	}
+}
+
+Test(plan, refuses_more_than_memory_allows)
+{
+	cr_assert_eq(plan("--memory 50MiB"), -ENOMEM);
+	assert_mentions("--memory allows 50 MiB: raise it, or lower --ring");
+	cr_assert_eq(plan("--memory 2GiB"), 0);
+}
