@@ -37,6 +37,12 @@ void judge_mend_ena(struct finding *f, const struct subject *s)
 			      "amzn-drivers/kernel/linux/ena/ena.ko && depmod && reboot");
 }
 
+/* For a sentence. */
+static const char *driver(const struct subject *s)
+{
+	return *s->facts->driver ? s->facts->driver : "the driver";
+}
+
 enum verdict judge_driver(struct finding *f, const struct subject *s)
 {
 	const struct doctor_facts *facts = s->facts;
@@ -118,10 +124,10 @@ static enum verdict judge_generic(struct finding *f, const struct subject *s)
 		return judge_say(f, VERDICT_NOTE,
 				 "generic, slower: %s has no XDP of its own, nor has another "
 				 "interface here",
-				 facts->driver);
+				 driver(s));
 	judge_mend(f, "vxprobe doctor -i %s", s->elsewhere);
 	return judge_say(f, VERDICT_WARN, "generic, slower: %s has no XDP of its own; %s has",
-			 facts->driver, facts->xdp_elsewhere);
+			 driver(s), facts->xdp_elsewhere);
 }
 
 enum verdict judge_xdp(struct finding *f, const struct subject *s)
@@ -143,7 +149,7 @@ enum verdict judge_xdp(struct finding *f, const struct subject *s)
 	return judge_say(f, VERDICT_NOTE,
 			 "the kernel does not say whether %s has native XDP (6.3 does); "
 			 "'vxprobe run --mode native' shows it",
-			 *s->facts->driver ? s->facts->driver : "the driver");
+			 driver(s));
 }
 
 enum verdict judge_af_xdp(struct finding *f, const struct subject *s)
@@ -158,7 +164,7 @@ enum verdict judge_af_xdp(struct finding *f, const struct subject *s)
 	if (s->zero_copy == FACT_UNKNOWN)
 		return judge_say(f, VERDICT_NOTE, "unknown; vxprobe takes zero-copy where it is");
 	if (!s->zero_copy)
-		return judge_say(f, VERDICT_NOTE, "copy: %s%s has no zero-copy", facts->driver,
+		return judge_say(f, VERDICT_NOTE, "copy: %s%s has no zero-copy", driver(s),
 				 s->ena ? " of this version" : "");
 	if (!is_native(s))
 		return judge_say(f, VERDICT_NOTE, "copy; zero-copy once XDP is native");
@@ -266,7 +272,7 @@ enum verdict judge_queues(struct finding *f, const struct subject *s)
 	const struct doctor_facts *facts = s->facts;
 
 	if (facts->queues == FACT_UNKNOWN)
-		return judge_say(f, VERDICT_NOTE, "%s does not tell its queues", facts->driver);
+		return judge_say(f, VERDICT_NOTE, "%s does not tell its queues", driver(s));
 	if (facts->queues > STEER_QUEUES_MAX) {
 		mend_queues(f, s, smallest(s->queues_usable, STEER_QUEUES_MAX));
 		return judge_say(f, VERDICT_FAIL, "%" PRId64 "; vxprobe takes at most %u",
@@ -295,8 +301,7 @@ enum verdict judge_rings(struct finding *f, const struct subject *s)
 	const struct doctor_facts *facts = s->facts;
 
 	if (facts->ring == FACT_UNKNOWN)
-		return judge_say(f, VERDICT_NOTE, "%s has no rings of its own to set",
-				 *facts->driver ? facts->driver : "the driver");
+		return judge_say(f, VERDICT_NOTE, "%s has no rings of its own to set", driver(s));
 	const int64_t wanted = smallest(facts->ring_max, RING_WANTED);
 	if (facts->ring >= wanted)
 		return judge_say(f, VERDICT_OK, "%" PRId64 " of %" PRId64, facts->ring,

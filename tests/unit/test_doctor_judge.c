@@ -308,6 +308,19 @@ Test(doctor_judge, large_mtu_wants_linux_6_6)
 	expect("mtu", VERDICT_OK, NULL);
 }
 
+Test(doctor_judge, driver_without_a_name_is_the_driver)
+{
+	be_fit();
+	SET(driver, "");
+	facts.xdp_native = 0;
+	facts.queues = FACT_UNKNOWN;
+	expect_text("xdp", "slower: the driver has no XDP of its own, nor");
+	expect_text("af-xdp", "copy: the driver has no zero-copy");
+	expect_text("queues", "the driver does not tell its queues");
+	SET(xdp_elsewhere, "eth0");
+	expect_text("xdp", "slower: the driver has no XDP of its own; eth0 has");
+}
+
 Test(doctor_judge, driver_without_multi_buffer_has_an_mtu_limit)
 {
 	be_fit();
