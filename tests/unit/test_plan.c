@@ -2,9 +2,12 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../support/configured.h"
+#include "doctor/judge.h"
 
 #define QUEUES 2
 
@@ -79,4 +82,37 @@ Test(plan, refuses_more_than_memory_allows)
 	cr_assert_eq(plan("--memory 50MiB"), -ENOMEM);
 	assert_mentions("--memory allows 50 MiB: raise it, or lower --ring");
 	cr_assert_eq(plan("--memory 2GiB"), 0);
+}
+
+/* MiB that the doctor finds needed on a host of so many CPUs, with an interface of QUEUES. */
+static int64_t mib_of_doctor(unsigned cpus)
+{
+	struct doctor_facts facts;
+	struct findings findings;
+	int64_t mib = -1;
+
+	facts_init(&facts);
+	facts.memory_available = 1ll << 30;
+	facts.cpus = cpus;
+	facts.queues = QUEUES;
+	judge(&findings, &facts);
+	for (unsigned i = 0; i < findings.n; i++)
+		if (!strcmp(findings.finding[i].id, "memory"))
+			(void)sscanf(findings.finding[i].text,
+				     "1024 MiB are available, at most %" SCNd64, &mib);
+	return mib;
+}
+
+Test(plan, bounds_the_memory_at_what_the_doctor_says)
+{
+	for (unsigned workers = 1; workers <= 4; workers++) {
+		char more[32];
+
+		(void)snprintf(more, sizeof(more), "--workers %u", workers);
+		const uint64_t packets = QUEUES * (workers * 4096 + 256) * UINT64_C(4096);
+		const int64_t mib = (int64_t)((bound(more) + packets) >> 20);
+		const int64_t off = mib_of_doctor(workers) - mib;
+		cr_assert(off >= 0 && off <= 2, "%u workers, %" PRId64 " MiB: %" PRId64 " off",
+			  workers, mib, off);
+	}
 }
