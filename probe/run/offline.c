@@ -71,6 +71,14 @@ static void take_signal(struct engine *engine, int signals, unsigned *n)
 	engine_stop(engine);
 }
 
+static uint64_t frames_seen(struct stats *stats)
+{
+	struct ledger ledger;
+
+	ledger_read(&(struct ledger_source){.stats = stats}, &ledger);
+	return ledger.seen;
+}
+
 static int verdict(struct stats *stats, const struct capture *first, int damaged, bool was_ended,
 		   struct err *err)
 {
@@ -85,6 +93,10 @@ static int verdict(struct stats *stats, const struct capture *first, int damaged
 	if (damaged)
 		return err_set(err, damaged, "%s%s", capture_pcap_error(first),
 			       any ? "; what came before it is stored" : "");
+	if (capture_pcap_skipped(first) && !frames_seen(stats))
+		return err_set(err, -EINVAL,
+			       "no packet is Ethernet: a capture of an interface that mirrored "
+			       "packets come to is wanted");
 	return 0;
 }
 
