@@ -60,7 +60,7 @@ static enum MHD_Result answer_healthy(struct http *h, struct MHD_Connection *c)
 {
 	struct err err;
 
-	return view_is_healthy(h->view, clock_monotonic_ns(), &err)
+	return view_check_healthy(h->view, clock_monotonic_ns(), &err)
 		       ? answer_plain(c, MHD_HTTP_SERVICE_UNAVAILABLE, err.text)
 		       : answer_plain(c, MHD_HTTP_OK, "healthy");
 }
@@ -69,7 +69,7 @@ static enum MHD_Result answer_ready(struct http *h, struct MHD_Connection *c)
 {
 	struct err err;
 
-	return view_is_ready(h->view, &err)
+	return view_check_ready(h->view, &err)
 		       ? answer_plain(c, MHD_HTTP_SERVICE_UNAVAILABLE, err.text)
 		       : answer_plain(c, MHD_HTTP_OK, "ready");
 }

@@ -161,7 +161,7 @@ static json_t *summary(const struct view *v)
 		v->facts.interface, "time",
 		seconds(now_ns + (uint64_t)__atomic_load_n(&s->offset_ns, __ATOMIC_RELAXED)),
 		"monotonic", seconds(now_ns), "uptime", seconds(now_ns - v->started_ns), "healthy",
-		!view_is_healthy(v, now_ns, &err), "ready", !view_is_ready(v, &err), "mode",
+		!view_check_healthy(v, now_ns, &err), "ready", !view_check_ready(v, &err), "mode",
 		mode(v->ledger.facts), "memory_bound", integer(s->memory_bound), "ledger",
 		ledger(v), "flows", flows(s), "files", files(s), "config", reload(&s->config),
 		"names", reload(&s->names), "names_entries", (int)s->n_names);

@@ -86,7 +86,7 @@ const char *view_policy_text(uint32_t policy)
 	return policy < sizeof(text) / sizeof(text[0]) ? text[policy] : "";
 }
 
-int view_is_healthy(const struct view *v, uint64_t now_ns, struct err *err)
+int view_check_healthy(const struct view *v, uint64_t now_ns, struct err *err)
 {
 	const uint64_t beat_ns = stats_get(&v->ledger.stats->heartbeat_ns);
 
@@ -98,7 +98,7 @@ int view_is_healthy(const struct view *v, uint64_t now_ns, struct err *err)
 	return 0;
 }
 
-int view_is_ready(const struct view *v, struct err *err)
+int view_check_ready(const struct view *v, struct err *err)
 {
 	return __atomic_load_n(&v->ledger.stats->is_capturing, __ATOMIC_RELAXED)
 		       ? 0

@@ -59,6 +59,6 @@ extern const struct view_histogram_row view_histogram_rows[KPI_HISTOGRAMS];
 
 /* Has the control thread made a turn within 5 s before now_ns? -ETIMEDOUT with a sentence if not.
  */
-int view_is_healthy(const struct view *view, uint64_t now_ns, struct err *err);
+int view_check_healthy(const struct view *view, uint64_t now_ns, struct err *err);
 /* Do packets flow? -EAGAIN with a sentence if not. */
-int view_is_ready(const struct view *view, struct err *err);
+int view_check_ready(const struct view *view, struct err *err);

@@ -97,13 +97,13 @@ Test(view, is_healthy_while_the_control_thread_turns)
 	struct view *v = served_open(4);
 	struct err err;
 
-	cr_expect_eq(view_is_healthy(v, SERVED_NOW_NS, &err), 0);
-	cr_expect_eq(view_is_healthy(v, SERVED_NOW_NS - 1, &err), 0); /* it turned meanwhile */
-	cr_expect_eq(view_is_healthy(v, SERVED_NOW_NS + 5 * SECOND_NS, &err), 0);
-	cr_expect_eq(view_is_healthy(v, SERVED_NOW_NS + 7 * SECOND_NS, &err), -ETIMEDOUT);
+	cr_expect_eq(view_check_healthy(v, SERVED_NOW_NS, &err), 0);
+	cr_expect_eq(view_check_healthy(v, SERVED_NOW_NS - 1, &err), 0); /* it turned meanwhile */
+	cr_expect_eq(view_check_healthy(v, SERVED_NOW_NS + 5 * SECOND_NS, &err), 0);
+	cr_expect_eq(view_check_healthy(v, SERVED_NOW_NS + 7 * SECOND_NS, &err), -ETIMEDOUT);
 	cr_expect_str_eq(err.text, "the control thread has not made a turn for 7 s");
 	v->ledger.stats->heartbeat_ns = 0;
-	cr_expect_eq(view_is_healthy(v, SERVED_NOW_NS, &err), -ETIMEDOUT);
+	cr_expect_eq(view_check_healthy(v, SERVED_NOW_NS, &err), -ETIMEDOUT);
 	cr_expect_str_eq(err.text, "the control thread has not begun yet");
 }
 
@@ -112,8 +112,8 @@ Test(view, is_ready_once_packets_flow)
 	struct view *v = served_open(4);
 	struct err err;
 
-	cr_expect_eq(view_is_ready(v, &err), 0);
+	cr_expect_eq(view_check_ready(v, &err), 0);
 	v->ledger.stats->is_capturing = 0;
-	cr_expect_eq(view_is_ready(v, &err), -EAGAIN);
+	cr_expect_eq(view_check_ready(v, &err), -EAGAIN);
 	cr_expect_str_eq(err.text, "the capture has not begun yet");
 }
