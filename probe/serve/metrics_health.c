@@ -175,7 +175,7 @@ static void write_interface(struct exposition *e, const struct view *v)
 
 static void write_frames(struct exposition *e, const struct ledger_source *s)
 {
-	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_frames", "",
+	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_umem_frames", "",
 			  "UMEM chunks of an RX queue, by where they are.");
 	for (uint32_t q = 0; q < s->facts->queues; q++) {
 		const struct stats_queue *queue = stats_queue(s->stats, q);
@@ -187,7 +187,7 @@ static void write_frames(struct exposition *e, const struct ledger_source *s)
 		exposition_integer(e, stats_get(&queue->in_kernel),
 				   LABELS("queue", n.text, "state", "kernel"));
 	}
-	gauge(e, "vxprobe_frames_per_queue", "", "UMEM chunks that each RX queue has.",
+	gauge(e, "vxprobe_umem_frames_limit", "", "UMEM chunks that each RX queue has.",
 	      s->facts->chunks);
 }
 

@@ -308,9 +308,9 @@ def metrics(path):
             m["seen"] = value
         elif metric == "vxprobe_in_flight_packets":
             m["in_flight"] += value  # by where they are
-        elif metric in ("vxprobe_frames_per_queue", "vxprobe_chunks_per_worker"):
+        elif metric in ("vxprobe_umem_frames_limit", "vxprobe_chunks_per_worker"):
             m[metric] = value
-        elif metric == "vxprobe_frames":
+        elif metric == "vxprobe_umem_frames":
             m["frames"][labels["queue"]][labels["state"]] = value
         elif metric == "vxprobe_chunks":
             m["chunks"][labels["worker"]][labels["state"]] = value
@@ -329,7 +329,7 @@ def laws(args):
     shown = " ".join(f"{k}={v}" for k, v in m["fates"].items() if v)
     if m["seen"] != total:
         fail(f"seen {m['seen']}, fates {total}: {shown}")
-    check_places("frames", m["frames"], m.get("vxprobe_frames_per_queue"), args.live)
+    check_places("frames", m["frames"], m.get("vxprobe_umem_frames_limit"), args.live)
     check_places("chunks", m["chunks"], m.get("vxprobe_chunks_per_worker"), args.live)
     if args.live:
         check_frames_are_back(m)
@@ -351,7 +351,7 @@ def check_places(what, places, all_of, needed):
 def check_frames_are_back(m):
     """A sum alone would hide a wrong count of one place behind another's."""
     for queue, states in m["frames"].items():
-        if states != {"fill": m["vxprobe_frames_per_queue"], "rx": 0, "kernel": 0}:
+        if states != {"fill": m["vxprobe_umem_frames_limit"], "rx": 0, "kernel": 0}:
             fail(f"frames of queue {queue} after the stop: {states}, not all in the fill ring")
 
 
@@ -371,7 +371,7 @@ def running(args):
     under_load = 0
     for path in args.scrapes:
         m = metrics(path)
-        for what, all_of in (("frames", "vxprobe_frames_per_queue"), ("chunks", "vxprobe_chunks_per_worker")):
+        for what, all_of in (("frames", "vxprobe_umem_frames_limit"), ("chunks", "vxprobe_chunks_per_worker")):
             if not m[what]:
                 fail(f"{path}: the metrics say nothing of {what}")
             for owner, states in m[what].items():
