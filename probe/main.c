@@ -81,7 +81,8 @@ static int check(int argc, char **argv)
 
 	if (!configure(&config, CONFIG_CHECK, argc, argv, &code))
 		return code;
-	code = config_check_files(&config, &err) ? complain(&err, USAGE_ERROR) : 0;
+	const bool is_right = !config_check_files(&config, &err) && !live_check(&config, &err);
+	code = is_right ? 0 : complain(&err, USAGE_ERROR);
 	config_summary(&config, summary, sizeof(summary));
 	if (!code)
 		printf("%s: ok: %s\n", config.file, summary);

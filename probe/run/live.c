@@ -138,10 +138,9 @@ static int open_signals(struct live *l, struct err *err)
 			      : 0;
 }
 
-static int plan(struct live *l, struct err *err)
+static int plan(struct live *l, uint32_t queues, struct err *err)
 {
 	const struct config *c = l->config;
-	uint32_t queues;
 
 	l->attach_config = (struct attach_config){.interface = c->interface,
 						  .mode = (enum attach_mode)c->mode,
@@ -150,13 +149,21 @@ static int plan(struct live *l, struct err *err)
 						  .port = (uint16_t)c->port,
 						  .allow = c->allow,
 						  .n_allow = c->n_allow};
-	int ret = attach_nic_kernel(err);
-	if (ret || (ret = attach_nic_queues(c->interface, &queues, err)))
-		return ret;
-	ret = plan_engine(c, queues, attach_memory(&l->attach_config, queues), &l->engine,
-			  &l->stats_config, err);
+	const int ret = plan_engine(c, queues, attach_memory(&l->attach_config, queues), &l->engine,
+				    &l->stats_config, err);
 	l->attach_config.key = l->engine.decap.key;
 	return ret;
+}
+
+/* Of an interface that is not here: the least. */
+int live_check(const struct config *config, struct err *err)
+{
+	struct live l = {.config = config};
+	struct err unknown;
+	uint32_t queues = 1;
+
+	(void)attach_nic_queues(config->interface, &queues, &unknown);
+	return plan(&l, queues, err);
 }
 
 /* Another descriptor of the statistics: the exporter's cannot be mapped for writing. */
@@ -229,9 +236,11 @@ static void say_started(const struct live *l)
 
 static int start(struct live *l, struct err *err)
 {
-	int ret = plan(l, err);
+	uint32_t queues;
+	int ret = attach_nic_kernel(err);
 
-	if (ret || (ret = plan_check_metrics(l->config, err)) ||
+	if (ret || (ret = attach_nic_queues(l->config->interface, &queues, err)) ||
+	    (ret = plan(l, queues, err)) || (ret = plan_check_metrics(l->config, err)) ||
 	    (ret = reload_open(&l->reload, l->config, err)))
 		return ret;
 	block_signals();

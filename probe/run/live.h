@@ -15,3 +15,5 @@
 
 /* Until a signal ends it. 0 or -errno; an empty sentence: a child has said it already. */
 int live_run(const struct config *config, struct err *err);
+/* What can be told without a start: that the memory and files it could need may be had. */
+int live_check(const struct config *config, struct err *err);
