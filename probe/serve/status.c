@@ -190,8 +190,8 @@ static void rate_ledger(const json_t *before, json_t *after, double seconds)
 	const char *name;
 
 	(void)json_object_set_new(rates, "seen", rate(before, after, "seen", seconds));
-	json_object_foreach(fates_after, name, value)(void)
-		json_object_set_new(rates, name, rate(fates, fates_after, name, seconds));
+	json_object_foreach(fates_after, name, value)
+		(void)json_object_set_new(rates, name, rate(fates, fates_after, name, seconds));
 	(void)json_object_set_new(after, "per_second", rates);
 }
 

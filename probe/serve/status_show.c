@@ -139,8 +139,9 @@ static void show_ledger(const json_t *ledger, FILE *out)
 
 	fprintf(out, "\n%-16s %20s %16s\n", "PACKETS", "TOTAL", "PER SECOND");
 	show_count(out, "seen", number_of(ledger, "seen"), number_of(rates, "seen"));
-	json_object_foreach(fates, name, n) if (json_number_value(n) > 0)
-		show_count(out, name, json_number_value(n), number_of(rates, name));
+	json_object_foreach(fates, name, n)
+		if (json_number_value(n) > 0)
+			show_count(out, name, json_number_value(n), number_of(rates, name));
 	fprintf(out, "%-16s %20s\n", "in flight", grouped(number_of(ledger, "in_flight")).text);
 }
 
