@@ -86,7 +86,7 @@ check: all $(B)/unit $(B)/conform-xdp $(B)/handshakes $(RING:tests/ring/%.c=$(B)
 	tests/run $(B)
 
 accept: all $(B)/unit $(B)/handshakes deps-accept
-	tests/accept/$(or $(L),$(error which line? make accept L=P1 ... P11)) $(B)
+	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo
 	tools/demo $(B)
