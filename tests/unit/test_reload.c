@@ -53,6 +53,11 @@ static void begin(bool with_names)
 	cr_assert_eq(reload_begin(reload, &stats, pair[0], &configured.err), 0);
 }
 
+static void hang_up(void)
+{
+	cr_assert_eq(reload_all(reload, &configured.err), 0, "%s", configured.err.text);
+}
+
 /* One turn of the starter, of 20 ms at most. */
 static void turn(void)
 {
@@ -60,7 +65,7 @@ static void turn(void)
 	const int wanted = reload_timeout_ms(reload);
 
 	(void)poll(&p, 1, wanted >= 0 && wanted < 20 ? wanted : 20);
-	reload_follow(reload);
+	cr_assert_eq(reload_follow(reload, &configured.err), 0);
 }
 
 static uint64_t reads(void)
@@ -108,12 +113,12 @@ Test(reload, sighup_says_which_of_the_two_is_wrong)
 {
 	begin(true);
 	configured_put(names, BROKEN);
-	reload_all(reload);
+	hang_up();
 	cr_expect_eq(stats.config.failures, 1);
 	cr_expect_eq(stats.names.failures, 1);
 	cr_expect_eq(stats.names.is_ok, 0, "the names are not as in their file");
 	configured_put(configured.file, "no-such-key: 1\n");
-	reload_all(reload);
+	hang_up();
 	cr_expect_eq(stats.config.failures, 2);
 	cr_expect_eq(stats.names.failures, 1, "they were not read");
 }
@@ -122,10 +127,10 @@ Test(reload, names_that_are_configured_no_longer_are_not_wrong)
 {
 	begin(true);
 	configured_put(names, BROKEN);
-	reload_all(reload);
+	hang_up();
 	configured_put(configured.file, ENOUGH);
 	has_names = false;
-	reload_all(reload);
+	hang_up();
 	cr_expect_eq(stats.config.successes, 1, "%s", text);
 	cr_expect_eq(stats.names.is_ok, 1);
 	cr_expect_eq(stats.names.success_ns, 0);
