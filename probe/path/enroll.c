@@ -145,9 +145,8 @@ static uint32_t ask(struct enroll *e, unsigned worker, const struct packet *p, u
 {
 	struct letter_box *box = &e->boxes[worker];
 
-	if (!is_review && atomic_load_explicit(&e->is_full, memory_order_relaxed))
-		return ENROLL_REFUSED;
-	/* Acquire: control is done with the last letter; pairs with enroll_serve. */
+	/* Before anything else, so that no answer stays for another packet. Acquire: control is
+	 * done with the letter; pairs with enroll_serve. */
 	switch (atomic_load_explicit(&box->letter, memory_order_acquire)) {
 	case LETTER_ASKED:
 		return ENROLL_UNKNOWN;
@@ -155,6 +154,8 @@ static uint32_t ask(struct enroll *e, unsigned worker, const struct packet *p, u
 		atomic_store_explicit(&box->letter, LETTER_NONE, memory_order_relaxed);
 		return ENROLL_REFUSED;
 	}
+	if (!is_review && atomic_load_explicit(&e->is_full, memory_order_relaxed))
+		return ENROLL_REFUSED;
 	box->source = p->source;
 	box->vni = p->vni;
 	box->session = session;

@@ -475,6 +475,22 @@ Test(enroll, cap_is_raised_up_to_the_room_and_never_lowered)
 	cr_assert_eq(enter_pair(0, &SOURCE, 1000), ENROLL_REFUSED);
 }
 
+Test(enroll, refusal_is_of_the_packet_that_asked_and_of_no_later_one)
+{
+	const uint8_t frame[14] = {2};
+
+	for (uint32_t vni = 0; vni < SESSIONS - 1; vni++)
+		enter_pair(0, &SOURCE, vni);
+	cr_assert_eq(packet(0, &SOURCE, 50, frame, 14), ENROLL_UNKNOWN);
+	cr_assert_eq(packet(1, &SOURCE, 51, frame, 14), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	cr_assert_eq(packet(1, &SOURCE, 51, frame, 14), ENROLL_REFUSED);
+	enroll_raise_cap(enroll, SESSIONS + 1);
+	cr_assert_eq(packet(1, &SOURCE, 51, frame, 14), ENROLL_UNKNOWN);
+	enroll_serve(enroll);
+	cr_assert_eq(packet(1, &SOURCE, 51, frame, 14), SESSIONS);
+}
+
 /* ---- direction ---- */
 
 static enum session_direction direction_of(uint8_t from, uint8_t to)
