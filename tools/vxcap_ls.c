@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/progress.h"
-#include "path/block.h"
+#include "path/block_read.h"
 #include "path/pack.h"
 #include "vxcap_file.h"
 #include "vxcap_time.h"

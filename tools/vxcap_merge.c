@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "path/block_read.h"
 #include "path/pack.h"
 
 #define SEQUENCE_BITS 48 /* of a packet id; above them is the worker */

@@ -1,6 +1,7 @@
 #include "path/block.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* What block_packet_frame puts at each offset; see the layout in block.h. */

@@ -1,4 +1,4 @@
-#include "path/block.h"
+#include "path/block_read.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "path/block.h"
+#include "path/block_read.h"
 
 #define NS_PER_S 1000000000
 

@@ -2,7 +2,7 @@
  * capfile: the packets of one capture file, whichever its format.
  *
  *   pcap     every variant that libpcap reads (either byte order, micro- and nanoseconds, modified)
- *   pcapng   through block.h, because libpcap refuses interfaces that differ in snap or link type
+ *   pcapng   by block_read, because libpcap refuses interfaces that differ in snap or link type
  *
  * Called by one thread: a worker through capture_pcap, vxmirror. Blocks while the file does; reads
  * a pipe no further than the packet asked for.

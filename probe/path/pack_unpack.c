@@ -10,7 +10,7 @@
 #include <zstd.h>
 
 #include "base/array.h"
-#include "path/block.h"
+#include "path/block_read.h"
 
 /* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
 #define INPUT_LEN (128u << 10)

@@ -2,7 +2,7 @@
  * pcapng blocks: what is written is read back; what is legal is read in every form; what is damaged
  * is refused. Blocks that this probe does not write are built here, byte by byte, in either order.
  */
-#include "path/block.h"
+#include "path/block_read.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "path/block_read.h"
+
 static uint8_t room[4096], bytes[1000];
 static struct chunk chunk;
 static struct batch batch;

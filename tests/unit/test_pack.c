@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "path/block.h"
+#include "path/block_read.h"
 
 #define FRAME_LEN 4096u
 #define PACKETS   2000u
