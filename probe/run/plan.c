@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -141,11 +142,14 @@ int plan_check_metrics(const struct config *c, struct err *err)
 {
 	if (!c->metrics || !strcmp(c->metrics, "-"))
 		return 0;
+	const bool was_there = !access(c->metrics, F_OK);
 	FILE *f = fopen(c->metrics, "ae");
 	if (!f)
 		return err_set(err, -errno, "cannot write the metrics to %s: %s", c->metrics,
 			       strerror(errno));
 	(void)fclose(f);
+	if (!was_there) /* a start that is refused leaves nothing behind */
+		(void)unlink(c->metrics);
 	return 0;
 }
 
