@@ -63,7 +63,7 @@ const struct option_row option_rows[] = {
 	 "5m", "TIME", "begin a new file after so much packet time; 0: never"},
 	{"level", 0, RUN | READ, OPTION_LEVEL, OPTION_AT_START, AT(level), 0, 0,
 	 "1", "N", "zstd level, -7 to 19"},
-	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_UPWARD, AT(memory), 1u << 20, UINT64_MAX,
+	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(memory), 1u << 20, UINT64_MAX,
 	 "2GiB", "SIZE", "refuse to start if more could be needed"},
 	{"listen", 0, RUN, OPTION_LISTEN, OPTION_AT_START, AT(listen), 0, 0,
 	 "127.0.0.1:9789", "ADDR:PORT", "serve /metrics there, or 'none'"},

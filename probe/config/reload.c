@@ -56,7 +56,7 @@ static int check_change(const struct config *c, const struct config *running,
 		return refuse(c, running, row, err, "takes effect at a start");
 	if (option_number(row, c) < option_number(row, running))
 		return refuse(c, running, row, err, "can become less at a start only");
-	return strcmp(row->name, "sessions-max") ? 0 : check_sessions(c, running, row, err);
+	return check_sessions(c, running, row, err);
 }
 
 int config_reload(struct config *out, const struct config *running, struct err *err)

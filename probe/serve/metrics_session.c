@@ -16,6 +16,9 @@ static const char sample_rest[] =
 
 /* Samples that every session has: info, last packet and counters. */
 #define SAMPLES (2 + (unsigned)KPI_MAX)
+/* Of the connections that the mirror carries as they are: not of those inside a tunnel. */
+#define LAYER "layer=\"mirror\""
+
 /* Of a histogram: buckets, that without an edge, sum and count. */
 #define HISTOGRAM_SAMPLES (HISTOGRAM_CLASSIC + 3)
 
@@ -54,7 +57,7 @@ size_t metrics_sessions_memory(uint32_t sessions_max, uint32_t series_max)
 	for (unsigned i = 0; i < KPI_MAX; i++)
 		sample_len = longer(sample_len, view_kpi_rows[i].metric, view_kpi_rows[i].labels);
 	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
-		sample_len = longer(sample_len, view_histogram_rows[i].metric, "");
+		sample_len = longer(sample_len, view_histogram_rows[i].metric, LAYER);
 	return HEADS_LEN + shown_max(sessions_max, series_max) * (sizeof(struct shown) + INFO_LEN) +
 	       (all < series_max ? all : series_max) * sample_len;
 }
@@ -168,7 +171,7 @@ static void write_histogram(struct exposition *e, const struct shown *s, const s
 							    .n_edges = HISTOGRAM_CLASSIC,
 							    .count = histogram_count(h),
 							    .sum_ns = h->sum_ns},
-			     LABELS(SESSION_LABELS(s)));
+			     LABELS(SESSION_LABELS(s), LABELS_WRITTEN, LAYER));
 }
 
 static void write_histograms(struct exposition *e, const struct view *v,

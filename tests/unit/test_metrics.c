@@ -148,13 +148,19 @@ Test(metrics, a_histogram_is_there_once_it_has_a_sample)
 	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 20000000000);
 	page(v);
 	cr_expect_eq(count(S("10.0.0.1", "7")), before + 19);
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"0.0001\"} 1");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"2.5\"} 1");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"5.0\"} 2");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"10.0\"} 2");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1", "7") ",le=\"+Inf\"} 3");
-	has("vxprobe_tcp_handshake_server_seconds_sum" S("10.0.0.1", "7") "} 23.0001");
-	has("vxprobe_tcp_handshake_server_seconds_count" S("10.0.0.1", "7") "} 3");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+		"10.0.0.1", "7") ",layer=\"mirror\",le=\"0.0001\"} 1");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1",
+							    "7") ",layer=\"mirror\",le=\"2.5\"} 1");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1",
+							    "7") ",layer=\"mirror\",le=\"5.0\"} 2");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+		"10.0.0.1", "7") ",layer=\"mirror\",le=\"10.0\"} 2");
+	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+		"10.0.0.1", "7") ",layer=\"mirror\",le=\"+Inf\"} 3");
+	has("vxprobe_tcp_handshake_server_seconds_sum" S("10.0.0.1",
+							 "7") ",layer=\"mirror\"} 23.0001");
+	has("vxprobe_tcp_handshake_server_seconds_count" S("10.0.0.1", "7") ",layer=\"mirror\"} 3");
 	has("vxprobe_histograms{worker=\"0\"} 1");
 	char line[64];
 	(void)snprintf(line, sizeof(line), "vxprobe_series %u", 2 * before + 19);
