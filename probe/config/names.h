@@ -46,7 +46,8 @@ struct names_address {
 
 /* Reads a names file. Every error has file, line, key and what is allowed; among them: two entries
  * of one (source, vni) or of one NAME that are valid at the same time, a NAME that could be the
- * automatic one of another session, an address with two names at the same time. */
+ * automatic one of another session or that of another's later generation, an address with two names
+ * at the same time. */
 int names_load(struct names **out, const char *path, struct err *err);
 /* Takes NULL. */
 void names_close(struct names *names);

@@ -1,6 +1,7 @@
 #include "config/names.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -407,6 +408,30 @@ static int check_sessions(const struct yamldoc *doc, const struct entries *all, 
 	return 0;
 }
 
+static int compare_name(const void *name, const void *entry)
+{
+	return strcmp(name, (*(const struct entry *const *)entry)->names.session.name);
+}
+
+/* amf.2 is what amf is called once another ENI has its source and vni. */
+static int check_generation(const struct yamldoc *doc, const struct entry *const *sorted,
+			    uint32_t n, const struct entry *e, struct err *err)
+{
+	const char *name = e->names.session.name, *dot = strrchr(name, '.');
+	char first[NAMES_NAME_MAX + 1];
+	uint64_t generation;
+
+	if (!dot || !value_number(&generation, dot + 1) || generation < 2)
+		return 0;
+	(void)snprintf(first, sizeof(first), "%.*s", (int)(dot - name), name);
+	if (!bsearch(first, sorted, n, sizeof(*sorted), compare_name))
+		return 0;
+	return yamldoc_fail(doc, yamldoc_get(e->node, "name"), err,
+			    "'%s' is what '%s' is called when another ENI gets its source and vni; "
+			    "choose another one",
+			    name, first);
+}
+
 static int check_names(const struct yamldoc *doc, const struct entries *all, struct err *err)
 {
 	const struct entry **sorted = calloc(all->n + 1, sizeof(struct entry *));
@@ -422,6 +447,8 @@ static int check_names(const struct yamldoc *doc, const struct entries *all, str
 		    !strcmp(sorted[i - 1]->names.session.name, sorted[i]->names.session.name) &&
 		    are_valid_together(sorted[i - 1], sorted[i]))
 			ret = fail_together(doc, sorted[i - 1], sorted[i], "name", err);
+	for (uint32_t i = 0; i < all->n && !ret; i++)
+		ret = check_generation(doc, sorted, all->n, sorted[i], err);
 	free(sorted);
 	return ret;
 }

@@ -177,6 +177,8 @@ static const struct refused refused[] = {
 	 4, "source: '10.0.0.1' is taken at the same time by the entry in line 2"},
 	{SESSION "    name: a\n  - source: 10.0.0.2\n    vni: 1\n    name: a\n", 7,
 	 "name: 'a' is taken at the same time by the entry in line 2; set from and until"},
+	{SESSION "    name: a.2\n  - source: 10.0.0.2\n    vni: 1\n    name: a\n", 4,
+	 "name: 'a.2' is what 'a' is called when another ENI gets its source and vni"},
 	{"sessions:\n"
 	 "  - {source: 10.0.0.1, vni: 1, name: a, from: 1970-01-01T00:00:10Z}\n"
 	 "  - {source: 10.0.0.1, vni: 2, name: a, until: 1970-01-01T00:00:10.000000001Z}\n",
