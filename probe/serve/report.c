@@ -19,6 +19,9 @@
 #define BUSY_NAP_NS 50000000u
 #define BUSY_NAPS   40u
 
+/* With a peer that does not do its part. */
+static const struct timeval patience = {.tv_sec = 2};
+
 /* ---- the socket ---- */
 
 static socklen_t address_of(const char *interface, struct sockaddr_un *out)
@@ -30,6 +33,17 @@ static socklen_t address_of(const char *interface, struct sockaddr_un *out)
 	return (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)n;
 }
 
+/* Of root's or our own user's: such a client gets an answer, and such a probe is believed. Abstract
+ * names are anybody's to take. */
+static bool is_peer_trusted(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
+	       (who.uid == 0 || who.uid == geteuid());
+}
+
 static int bind_waiting(int fd, const struct sockaddr_un *address, socklen_t len)
 {
 	for (unsigned i = 0; bind(fd, (const struct sockaddr *)address, len); i++) {
@@ -38,6 +52,24 @@ static int bind_waiting(int fd, const struct sockaddr_un *address, socklen_t len
 		clock_nap(BUSY_NAP_NS);
 	}
 	return 0;
+}
+
+static int fail_busy(const char *interface, struct err *err)
+{
+	int fd;
+	const int ret = report_connect(&fd, interface);
+
+	if (ret == -EPERM)
+		return err_set(err, -EADDRINUSE,
+			       "a process of another user has taken the name of the socket of "
+			       "'vxprobe status', @" REPORT_PREFIX
+			       "%s: 'ss -xlp' shows which; end it",
+			       interface);
+	if (!ret)
+		(void)close(fd);
+	return err_set(err, -EADDRINUSE,
+		       "another vxprobe has its XDP program on %s: 'vxprobe status -i %s' shows it",
+		       interface, interface);
 }
 
 int report_listen(int *out, const char *interface, struct err *err)
@@ -56,10 +88,7 @@ int report_listen(int *out, const char *interface, struct err *err)
 	if (fd >= 0)
 		(void)close(fd);
 	return ret == -EADDRINUSE
-		       ? err_set(err, ret,
-				 "another vxprobe has its XDP program on %s: 'vxprobe status -i "
-				 "%s' shows it",
-				 interface, interface)
+		       ? fail_busy(interface, err)
 		       : err_set(err, ret, "cannot make the socket of 'vxprobe status': %s",
 				 strerror(-ret));
 }
@@ -72,22 +101,16 @@ int report_connect(int *out, const char *interface)
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, len)) {
-		const int error = errno;
+	/* connect too waits no longer, where nobody accepts. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	const int ret = connect(fd, (const struct sockaddr *)&address, len) ? -errno
+			: is_peer_trusted(fd)                               ? 0
+									    : -EPERM;
+	if (ret)
 		(void)close(fd);
-		return -error;
-	}
-	*out = fd;
-	return 0;
-}
-
-static bool may_read(int fd)
-{
-	struct ucred who;
-	socklen_t len = sizeof(who);
-
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == 0 || who.uid == geteuid());
+	else
+		*out = fd;
+	return ret;
 }
 
 /* ---- the document ---- */
@@ -255,13 +278,13 @@ static void write_document(const struct view *v, FILE *f)
 
 void report_answer(const struct view *v, int listener)
 {
-	const struct timeval patience = {.tv_sec = 2};
 	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	FILE *f = NULL;
 
 	if (fd < 0)
 		return;
-	if (may_read(fd) && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
+	if (is_peer_trusted(fd) &&
+	    !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		f = fdopen(fd, "w");
 	if (!f) {
 		(void)close(fd);

@@ -16,9 +16,10 @@
 #define REPORT_PREFIX "vxprobe/"
 
 /* Starter: the listening socket of an interface. -EADDRINUSE: another vxprobe has it, and has not
- * gone for 2 s. */
+ * gone for 2 s, or a process of another user has. */
 int report_listen(int *fd, const char *interface, struct err *err);
-/* A socket connected to the one of an interface; -ECONNREFUSED: no vxprobe there. */
+/* A socket connected to the one of an interface; -ECONNREFUSED: no vxprobe there; -EPERM: who
+ * listens is neither root's nor of our own user; -EAGAIN: nobody accepts for 2 s. */
 int report_connect(int *fd, const char *interface);
 /* Answers one connection that waits. A client that does not read is dropped after 2 s. */
 void report_answer(const struct view *view, int listener);

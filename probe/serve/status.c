@@ -156,6 +156,11 @@ static int fetch(json_t **out, const char *interface, struct err *err)
 	if (ret == -ECONNREFUSED)
 		return err_set(err, ret, "no vxprobe captures on %s in this network namespace",
 			       interface);
+	if (ret == -EPERM)
+		return err_set(err, ret,
+			       "who answers for %s is a process of another user: only a vxprobe of "
+			       "root's or of your own user is believed",
+			       interface);
 	if (ret)
 		return err_set(err, ret, "cannot ask the vxprobe on %s: %s", interface,
 			       strerror(-ret));

@@ -164,6 +164,42 @@ Test(report, answers_no_other_user)
 	cr_expect_eq(WEXITSTATUS(status), 0);
 }
 
+Test(report, a_listener_of_another_user_is_not_believed)
+{
+	struct err err;
+	char taken[IF_NAMESIZE], byte = 0;
+	int fd, pair[2];
+
+	if (getuid())
+		cr_skip_test("needs root");
+	(void)snprintf(taken, sizeof(taken), "u%d", (int)getpid());
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	const pid_t stranger = fork();
+	if (!stranger) {
+		if (!setuid(65534) && !report_listen(&fd, taken, &err))
+			(void)!write(pair[1], "r", 1);
+		(void)!read(pair[1], &byte, 1);
+		_exit(0);
+	}
+	cr_assert_eq(read(pair[0], &byte, 1), 1);
+	cr_expect_eq(report_connect(&fd, taken), -EPERM);
+	cr_expect_eq(report_listen(&fd, taken, &err), -EADDRINUSE);
+	cr_expect_not_null(strstr(err.text, "a process of another user"), "%s", err.text);
+	(void)!write(pair[0], "e", 1);
+	(void)waitpid(stranger, NULL, 0);
+}
+
+Test(report, where_nobody_accepts_a_client_waits_no_longer_than_2_s)
+{
+	int fd;
+	const uint64_t start_ns = clock_monotonic_ns();
+
+	for (unsigned i = 0; i < 8 && !report_connect(&fd, interface); i++)
+		;
+	cr_expect_eq(report_connect(&fd, interface), -EAGAIN);
+	cr_expect_leq(clock_monotonic_ns() - start_ns, UINT64_C(8000000000));
+}
+
 Test(report, a_client_that_does_not_read_is_dropped)
 {
 	struct view *v = served_open(4096);
