@@ -11,6 +11,9 @@
 #include "serve/http.h"
 #include "serve/report.h"
 
+/* How often slow clients are looked at. */
+#define TEND_MS 1000
+
 struct exporter {
 	struct attach_facts facts;
 	struct attach_maps maps;
@@ -64,13 +67,25 @@ static int open_servers(struct exporter *e, struct err *err)
 	return ret;
 }
 
+static void tend_servers(const struct exporter *e)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	if (e->metrics)
+		http_tend(e->metrics, now_ns);
+	if (e->health)
+		http_tend(e->health, now_ns);
+}
+
 static void serve(struct exporter *e, int handover)
 {
 	struct pollfd p[] = {{.fd = handover, .events = POLLIN},
 			     {.fd = e->sockets.status, .events = POLLIN}};
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0)
+		const int n = poll(p, 2, TEND_MS);
+		tend_servers(e);
+		if (n <= 0)
 			continue;
 		if (p[0].revents)
 			return;

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "serve/gzip.h"
@@ -12,11 +14,20 @@
 #include "serve/negotiate.h"
 #include "version.h"
 
+#define REQUEST_NS (HTTP_REQUEST_S * UINT64_C(1000000000))
+
+struct connection {
+	int fd;            /* -1: none */
+	uint64_t since_ns; /* its answer before, or its begin */
+};
+
 struct http {
 	struct view *view;
 	bool health_only;
 	struct MHD_Daemon *daemon;
-	unsigned n_pages; /* being sent; of the daemon's thread */
+	unsigned n_pages;      /* being sent; of the daemon's thread */
+	pthread_mutex_t mutex; /* over the connections */
+	struct connection connections[HTTP_CONNECTIONS];
 };
 
 size_t http_memory(size_t page_len)
@@ -152,6 +163,54 @@ static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c)
 	return send_and_drop(c, MHD_HTTP_OK, exposition_content_type(format), response);
 }
 
+/* ---- connections ---- */
+
+static struct connection *find(struct http *h, int fd)
+{
+	for (unsigned i = 0; i < HTTP_CONNECTIONS; i++)
+		if (h->connections[i].fd == fd)
+			return &h->connections[i];
+	return NULL;
+}
+
+static void note(struct http *h, struct MHD_Connection *c, bool begins, bool ends)
+{
+	const int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+
+	(void)pthread_mutex_lock(&h->mutex);
+	struct connection *found = find(h, begins ? -1 : fd);
+	if (found)
+		*found = (struct connection){ends ? -1 : fd, clock_monotonic_ns()};
+	(void)pthread_mutex_unlock(&h->mutex);
+}
+
+/* Called before the descriptor is closed. */
+static void note_connection(void *arg, struct MHD_Connection *c, void **context,
+			    enum MHD_ConnectionNotificationCode what)
+{
+	(void)context;
+	note(arg, c, what == MHD_CONNECTION_NOTIFY_STARTED, what == MHD_CONNECTION_NOTIFY_CLOSED);
+}
+
+static void note_answer(void *arg, struct MHD_Connection *c, void **context,
+			enum MHD_RequestTerminationCode how)
+{
+	(void)context;
+	(void)how;
+	note(arg, c, false, false);
+}
+
+void http_tend(struct http *h, uint64_t now_ns)
+{
+	(void)pthread_mutex_lock(&h->mutex);
+	for (unsigned i = 0; i < HTTP_CONNECTIONS; i++) {
+		const struct connection *c = &h->connections[i];
+		if (c->fd >= 0 && now_ns > c->since_ns && now_ns - c->since_ns > REQUEST_NS)
+			(void)shutdown(c->fd, SHUT_RDWR); /* the server sees its end */
+	}
+	(void)pthread_mutex_unlock(&h->mutex);
+}
+
 /* ---- the server ---- */
 
 static const struct route {
@@ -205,13 +264,18 @@ int http_open(struct http **out, struct view *view, int listener, bool health_on
 		return err_set(err, -ENOMEM, "out of memory");
 	h->view = view;
 	h->health_only = health_only;
+	(void)pthread_mutex_init(&h->mutex, NULL);
+	for (unsigned i = 0; i < HTTP_CONNECTIONS; i++)
+		h->connections[i].fd = -1;
 	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL,
 				     answer, h, MHD_OPTION_LISTEN_SOCKET, listener,
 				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
 				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
-				     MHD_OPTION_END);
+				     MHD_OPTION_NOTIFY_CONNECTION, note_connection, h,
+				     MHD_OPTION_NOTIFY_COMPLETED, note_answer, h, MHD_OPTION_END);
 	if (!h->daemon) {
 		const int error = errno;
+		(void)pthread_mutex_destroy(&h->mutex);
 		free(h);
 		return err_set(err, -error, "cannot start the HTTP server: %s", strerror(error));
 	}
@@ -224,5 +288,6 @@ void http_close(struct http *h)
 	if (!h)
 		return;
 	MHD_stop_daemon(h->daemon);
+	(void)pthread_mutex_destroy(&h->mutex);
 	free(h);
 }

@@ -278,6 +278,42 @@ Test(http, connections_are_bounded_and_further_ones_wait)
 	cr_expect(answers(waiting, 5000));
 }
 
+#define LONG_NS ((HTTP_REQUEST_S + 1) * UINT64_C(1000000000))
+
+Test(http, who_drips_its_request_makes_room_for_others)
+{
+	int slow[HTTP_CONNECTIONS];
+
+	serve(4, false);
+	for (unsigned i = 0; i < HTTP_CONNECTIONS; i++) {
+		slow[i] = dial(0);
+		cr_assert_eq(write(slow[i], "GET /", 5), 5);
+	}
+	const int waiting = dial(0);
+	ask(waiting, "GET", "/-/ready", "");
+	http_tend(http, clock_monotonic_ns());
+	cr_expect(!answers(waiting, 300));
+	http_tend(http, clock_monotonic_ns() + LONG_NS);
+	cr_expect(answers(waiting, 5000));
+	cr_expect_eq(read(slow[0], response, 1), 0);
+}
+
+Test(http, who_is_answered_in_time_is_not_cut_off)
+{
+	serve(4, false);
+	const int fd = dial(0);
+	(void)usleep(400000);
+	ask(fd, "GET", "/-/ready", "");
+	cr_expect_gt(read(fd, response, sizeof(response)), 0);
+	(void)usleep(50000); /* the server notes it behind the last byte */
+	/* Too long since the connection began, not since the answer. */
+	http_tend(http, clock_monotonic_ns() + LONG_NS - UINT64_C(1200000000));
+	ask(fd, "GET", "/-/ready", "");
+	cr_expect_gt(read(fd, response, sizeof(response)), 0);
+	(void)close(fd);
+	http_tend(http, clock_monotonic_ns() + 2 * LONG_NS);
+}
+
 Test(http, memory_is_for_all_pages_and_one_compressed)
 {
 	cr_expect_geq(http_memory(1000), (HTTP_PAGES + 1) * 1000);
