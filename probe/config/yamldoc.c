@@ -352,8 +352,28 @@ static void make_empty_map(struct yamldoc_node *root)
 	*root = (struct yamldoc_node){.kind = YAMLDOC_MAP, .line = 1};
 }
 
+/* Nobody needs them either, and libyaml compares each %TAG with all before it: hours for a file of
+ * them. */
+static int refuse_directives(const struct yamldoc *doc, struct err *err)
+{
+	const char *const end = doc->bytes + doc->len;
+	unsigned line = 1;
+
+	for (const char *at = doc->bytes; at && at < end; line++) {
+		if (*at == '%')
+			return fail_at(doc, line, err, "directives (%%) are not allowed");
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : NULL;
+	}
+	return 0;
+}
+
 static int parse(struct yamldoc *doc, struct err *err)
 {
+	const int refused = refuse_directives(doc, err);
+
+	if (refused)
+		return refused;
 	if (!yaml_parser_initialize(&doc->parser))
 		return err_set(err, -ENOMEM, "out of memory for %s", doc->path);
 	yaml_parser_set_encoding(&doc->parser, YAML_UTF8_ENCODING);

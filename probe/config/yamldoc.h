@@ -3,8 +3,8 @@
  *
  * Main thread of the starter; also the commands that read a file once. libyaml parses. Refused,
  * each with file and line: what is not YAML, a key given twice in one map, a key that is no plain
- * text, anchors, aliases and tags (nobody needs them here, and aliases make small files huge), zero
- * bytes, more than one document, files and trees beyond the bounds below.
+ * text, anchors, aliases, tags and directives (nobody needs them here, and aliases make small files
+ * huge), zero bytes, more than one document, files and trees beyond the bounds below.
  */
 #pragma once
 
