@@ -162,7 +162,10 @@ int names_make(struct names **out, const struct names_entry *entries, uint32_t n
 {
 	const struct names measured = measure(entries, n);
 
-	assert(measured.len <= NAMES_MEMORY_MAX);
+	if (measured.len > NAMES_MEMORY_MAX)
+		return err_set(err, -EFBIG,
+			       "the names take %u MiB of memory; allowed are %u: give fewer",
+			       (unsigned)(measured.len >> 20), NAMES_MEMORY_MAX >> 20);
 	struct names *names = mmap(NULL, measured.len, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (names == MAP_FAILED)

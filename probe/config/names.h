@@ -20,9 +20,9 @@
 #define NAMES_NAME_MAX      48     /* characters of a NAME */
 #define NAMES_TEXT_MAX      63     /* bytes of another text */
 #define NAMES_NEVER         INT64_MAX
-/* What names_memory cannot exceed: 80 bytes for each session, 40 for each address, and the texts.
- * The bounds of yamldoc leave room for 350,000 addresses and 25 MiB of text: 44 MiB in all. */
-#define NAMES_MEMORY_MAX (48u << 20)
+/* What is kept for a snapshot, of which names_memory says the size: 80 bytes for each session, 40
+ * for each address, and the texts. 65,536 sessions with a NAME each took 8.4 MiB. */
+#define NAMES_MEMORY_MAX (16u << 20)
 
 struct names;
 
@@ -44,10 +44,10 @@ struct names_address {
 	int64_t from_ns, until_ns;
 };
 
-/* Reads a names file. Every error has file, line, key and what is allowed; among them: two entries
- * of one (source, vni) or of one NAME that are valid at the same time, a NAME that could be the
- * automatic one of another session or that of another's later generation, an address with two names
- * at the same time. */
+/* Reads a names file. -EFBIG: it takes more than NAMES_MEMORY_MAX. Every other error has file,
+ * line, key and what is allowed; among them: two entries of one (source, vni) or of one NAME that
+ * are valid at the same time, a NAME that could be the automatic one of another session or that of
+ * another's later generation, an address with two names at the same time. */
 int names_load(struct names **out, const char *path, struct err *err);
 /* Takes NULL. */
 void names_close(struct names *names);

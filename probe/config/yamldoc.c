@@ -352,8 +352,7 @@ static void make_empty_map(struct yamldoc_node *root)
 	*root = (struct yamldoc_node){.kind = YAMLDOC_MAP, .line = 1};
 }
 
-/* Nobody needs them either, and libyaml compares each %TAG with all before it: hours for a file of
- * them. */
+/* Nobody needs them either, and libyaml compares each %TAG with all before it: 40,000 took 3 s. */
 static int refuse_directives(const struct yamldoc *doc, struct err *err)
 {
 	const char *const end = doc->bytes + doc->len;

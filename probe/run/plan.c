@@ -119,7 +119,7 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
 			      exporter_memory(stats, (uint32_t)c->series_max);
-	if (c->names)
+	if (c->names || (c->file && c->command == CONFIG_RUN)) /* a reload may bring some */
 		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)
 		return err_set(

@@ -63,10 +63,10 @@ Test(plan, leaves_room_for_sessions_that_a_reload_adds)
 
 Test(plan, bounds_the_memory_of_all_that_has_a_limit)
 {
-	const char *const more[] = {"--workers 5 ",          "--chunks 17",
-				    "--chunk-size 2MiB",     "--flows-max 70000",
-				    "--sessions-max 5000",   "--series-max 110000",
-				    "--histograms-max 5000", "--names FILE"};
+	const char *const more[] = {"--workers 5 ",         "--chunks 17",
+				    "--chunk-size 2MiB",    "--flows-max 70000",
+				    "--sessions-max 5000",  "--series-max 110000",
+				    "--histograms-max 5000"};
 	const uint64_t usual = bound("--workers 4");
 
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
@@ -75,6 +75,12 @@ Test(plan, bounds_the_memory_of_all_that_has_a_limit)
 		(void)snprintf(options, sizeof(options), "--workers 4 %s", more[i]);
 		cr_assert_gt(bound(i ? options : more[i]), usual, "%s", more[i]);
 	}
+}
+
+Test(plan, keeps_memory_for_the_names_that_a_reload_may_bring)
+{
+	cr_assert_geq(bound(""), 4 * (uint64_t)NAMES_MEMORY_MAX);
+	cr_assert_eq(bound(""), bound("--names FILE"));
 }
 
 Test(plan, refuses_more_than_memory_allows)
