@@ -291,7 +291,7 @@ int reload_all(struct reload *r, struct err *err)
 	else
 		forget_names(&r->stats->names);
 	watch_names(r);
-	log_line("the configuration was read anew: %u recipients, %u names",
+	log_line("the configuration was read anew (recipients: %u, names: %u)",
 		 r->settings.output.n_recipients, r->stats->n_names);
 	return 0;
 }
