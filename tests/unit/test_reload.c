@@ -33,12 +33,20 @@ static void *obey(void *arg)
 	return NULL;
 }
 
+static void end(void)
+{
+	reload_close(reload);
+	(void)unlink(names);
+	configured_fini();
+}
+
+TestSuite(reload, .init = configured_init, .fini = end);
+
 static void begin(bool with_names)
 {
 	static int pair[2];
 	static pthread_t thread;
 
-	configured_init();
 	has_names = with_names;
 	(void)snprintf(names, sizeof(names), "%s/names.yaml", configured.folder);
 	configured_put(names, NAMES_A);
@@ -98,6 +106,7 @@ Test(reload, files_beside_it_do_not_put_it_off_for_ever)
 		configured_put(beside, "x");
 		turn();
 	}
+	(void)unlink(beside);
 	cr_expect_eq(stats.names.successes, 1);
 }
 
