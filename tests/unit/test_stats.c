@@ -1,7 +1,10 @@
 #include "run/stats.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct stats *open_stats(const struct stats_config *c, int *fd)
@@ -47,6 +50,41 @@ Test(stats, reader_finds_a_histogram_from_its_first_sample_on)
 	stats_kpi(s, 1, 2)->histogram[KPI_TCP_HANDSHAKE_CLIENT] = 5;
 	cr_assert_null(stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT), "no such place");
 	stats_close(reader);
+	stats_close(s);
+	close(fd);
+}
+
+static atomic_bool is_enough;
+
+/* Two names in turn, each in all texts. */
+static void *rename_for_ever(void *arg)
+{
+	for (char c = 'a'; !is_enough; c ^= 'a' ^ 'b') {
+		struct session_labels l;
+		memset(&l, c, sizeof(l));
+		stats_set_labels(arg, 0, &l);
+	}
+	return NULL;
+}
+
+Test(stats, labels_are_read_whole_while_they_change)
+{
+	const struct stats_config c = {.workers = 1, .sessions_max = 1, .histograms_max = 1};
+	struct session_labels l, whole;
+	pthread_t thread;
+	int fd;
+	struct stats *s = open_stats(&c, &fd);
+
+	memset(&l, 'a', sizeof(l));
+	stats_set_labels(s, 0, &l);
+	cr_assert_eq(pthread_create(&thread, NULL, rename_for_ever, s), 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		stats_labels(s, 0, &l);
+		memset(&whole, l.name[0], sizeof(whole));
+		cr_assert_eq(memcmp(&l, &whole, sizeof(l)), 0, "torn at try %u", i);
+	}
+	is_enough = true;
+	(void)pthread_join(thread, NULL);
 	stats_close(s);
 	close(fd);
 }
