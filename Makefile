@@ -41,9 +41,9 @@ $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/support/packet.c) \
 	$(B)/libprobe.a
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
-$(B)/handshakes: $(call obj,tests/handshakes.c) $(B)/libprobe.a
+$(B)/events: $(call obj,tests/events.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
-$(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/handshakes $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
+$(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -82,10 +82,10 @@ deps:
 deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
-check: all $(B)/unit $(B)/conform-xdp $(B)/handshakes $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
+check: all $(B)/unit $(B)/conform-xdp $(B)/events $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit $(B)/handshakes deps-accept
+accept: all $(B)/unit $(B)/events deps-accept
 	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo

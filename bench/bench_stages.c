@@ -26,11 +26,7 @@ static struct flow_table *flows;
 static struct kpi_session session;
 static struct histogram histograms[KPI_HISTOGRAMS];
 static uint64_t histograms_used, histograms_missed;
-static struct kpi_config kpi = {.sessions = &session,
-				.histograms = histograms,
-				.histograms_max = KPI_HISTOGRAMS,
-				.histograms_used = &histograms_used,
-				.histograms_missed = &histograms_missed};
+static struct kpis *kpi;
 static volatile uint32_t sink; /* what is computed is used */
 
 static void read_frames(const char *path)
@@ -100,7 +96,7 @@ static void decap_dissect_kpi(const struct frame *f)
 	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
 		return;
 	dissect_frame(p.data, p.len, p.cap_len, &d);
-	kpi_packet(&kpi, &(struct kpi_packet){&p, &d, 0, SESSION_INGRESS});
+	kpi_packet(kpi, &(struct kpi_packet){&p, &d, 0, SESSION_INGRESS});
 	sink += d.marks;
 }
 
@@ -137,16 +133,19 @@ static void measure(const char *name, void (*stage)(const struct frame *))
 
 int main(int argc, char **argv)
 {
-	const struct flow_config with_state = {.n_max = FLOWS,
-					       .state_len = sizeof(struct kpi_flow),
-					       .ended = kpi_flow_ended,
-					       .ended_arg = &kpi};
-	const struct flow_config without = {.n_max = FLOWS};
+	const struct kpi_config measured = {.memory = {.sessions = &session,
+						       .histograms = histograms,
+						       .histograms_max = KPI_HISTOGRAMS,
+						       .histograms_used = &histograms_used,
+						       .histograms_missed = &histograms_missed},
+					    .sessions_max = 1,
+					    .flows_max = FLOWS,
+					    .associations_max = 64};
+	const struct flow_config without = {.n_max = FLOWS, .sessions_max = 1};
 	struct err err;
 
 	read_frames(argc > 1 ? argv[1] : "-");
-	if (!n_frames || flow_open(&flows, &without, &err) ||
-	    flow_open(&kpi.flows, &with_state, &err))
+	if (!n_frames || flow_open(&flows, &without, &err) || kpi_open(&kpi, &measured, &err))
 		return 1;
 	measure("outer headers", outer_only);
 	measure("outer headers, inner hash (what XDP does)", outer_and_hash);
@@ -154,6 +153,6 @@ int main(int argc, char **argv)
 	measure("decap, dissect, flow", decap_dissect_flow);
 	measure("decap, dissect, kpi (flow and what is measured)", decap_dissect_kpi);
 	flow_close(flows);
-	flow_close(kpi.flows);
+	kpi_close(kpi);
 	return 0;
 }

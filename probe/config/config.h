@@ -41,7 +41,7 @@ struct config {
 	unsigned n_allow;
 	uint64_t mode, split; /* enum attach_mode; 0: one store for all, 1: one per session */
 	uint64_t workers, port, ring, slack_ns;
-	uint64_t sessions_max, flows_max, chunks, chunk_len;
+	uint64_t sessions_max, flows_max, associations_max, chunks, chunk_len;
 	uint64_t sessions_start;             /* sessions_max of the start, also after reloads */
 	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
 	uint64_t rotate_len, rotate_ns;

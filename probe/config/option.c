@@ -47,6 +47,8 @@ const struct option_row option_rows[] = {
 	 "4096", "N", "sessions known at most; packets of further ones end as session_cap"},
 	{"flows-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(flows_max), 64, 16u << 20,
 	 "65536", "N", "flows per worker"},
+	{"associations-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(associations_max), 16, 1u << 20,
+	 "4096", "N", "SCTP associations per worker"},
 	{"series-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(series_max), 100, 10000000,
 	 "100000", "N", "series of sessions in the metrics at most"},
 	{"histograms-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(histograms_max), 1, 1u << 20,

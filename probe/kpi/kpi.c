@@ -1,24 +1,39 @@
 #include "kpi/kpi.h"
 
-#include "inner.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* Last packets of a closed connection come within seconds; a new one may take its ports early. */
-#define CLOSED_IDLE_S 30
+#include "inner.h"
+#include "kpi/sctp.h"
+
+/* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
+#define EXPIRE_BUCKETS      64
+#define EXPIRE_ASSOCIATIONS 16
+
+struct kpis {
+	struct kpi_memory memory;
+	uint32_t sessions_max;
+	struct flow_table *flows; /* with a struct kpi_flow beside each */
+	struct sctp *sctp;
+};
 
 struct flow_kpis {
-	enum kpi alive, created, ended_idle;
+	enum kpi alive, created, ended_idle, ended_evicted;
 };
 
 static const struct flow_kpis *kpis_of(const struct flow *flow)
 {
-	static const struct flow_kpis tcp = {KPI_FLOWS_TCP, KPI_CREATED_TCP, KPI_ENDED_TCP_IDLE},
-				      udp = {KPI_FLOWS_UDP, KPI_CREATED_UDP, KPI_ENDED_UDP_IDLE},
-				      sctp = {KPI_FLOWS_SCTP, KPI_CREATED_SCTP,
-					      KPI_ENDED_SCTP_IDLE},
-				      icmp = {KPI_FLOWS_ICMP, KPI_CREATED_ICMP,
-					      KPI_ENDED_ICMP_IDLE},
+	static const struct flow_kpis tcp = {KPI_FLOWS_TCP, KPI_CREATED_TCP, KPI_ENDED_TCP_IDLE,
+					     KPI_ENDED_TCP_EVICTED},
+				      udp = {KPI_FLOWS_UDP, KPI_CREATED_UDP, KPI_ENDED_UDP_IDLE,
+					     KPI_ENDED_UDP_EVICTED},
+				      sctp = {KPI_FLOWS_SCTP, KPI_CREATED_SCTP, KPI_ENDED_SCTP_IDLE,
+					      KPI_ENDED_SCTP_EVICTED},
+				      icmp = {KPI_FLOWS_ICMP, KPI_CREATED_ICMP, KPI_ENDED_ICMP_IDLE,
+					      KPI_ENDED_ICMP_EVICTED},
 				      other = {KPI_FLOWS_OTHER, KPI_CREATED_OTHER,
-					       KPI_ENDED_OTHER_IDLE};
+					       KPI_ENDED_OTHER_IDLE, KPI_ENDED_OTHER_EVICTED};
 
 	switch (flow->key.proto) {
 	case INNER_TCP:
@@ -51,88 +66,99 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 		__atomic_store_n(&s->last_ns, p->packet->time_ns, __ATOMIC_RELAXED);
 }
 
-static void count(uint64_t *field)
+static struct kpi_sink sink_of(const struct kpis *kpi, uint32_t session, uint64_t time_ns)
 {
-	__atomic_store_n(field, *field + 1, __ATOMIC_RELAXED);
+	return (struct kpi_sink){.memory = &kpi->memory,
+				 .session = &kpi->memory.sessions[session],
+				 .time_ns = time_ns};
 }
 
-/* The session's histogram, taken out of the pool for its first sample; NULL: the pool is empty. */
-static struct histogram *histogram_of(const struct kpi_config *config, uint32_t session,
-				      enum kpi_histogram which)
+static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
+			    const struct kpi_packet *p)
 {
-	uint32_t *place = &config->sessions[session].histogram[which];
+	struct flow_key quoted;
+	unsigned direction;
+	const enum icmp_verdict verdict =
+		icmp_error(sink, p->packet, p->dissected, &quoted, &direction);
 
-	if (!*place) {
-		if (*config->histograms_used == config->histograms_max)
-			return NULL;
-		count(config->histograms_used);
-		/* A reader that sees the place finds the zeros that were there from the start, or
-		 * samples: nothing is to be ordered. */
-		__atomic_store_n(place, (uint32_t)*config->histograms_used, __ATOMIC_RELAXED);
+	if (verdict != ICMP_UNREACHABLE && verdict != ICMP_PORT_UNREACHABLE)
+		return;
+	quoted.session = p->session;
+	if (quoted.proto == INNER_SCTP)
+		sctp_unreachable(kpi->sctp, sink, &quoted, direction);
+	const struct flow *flow = flow_find(kpi->flows, &quoted, sink->time_ns);
+	if (!flow)
+		return;
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+	if (quoted.proto == INNER_TCP)
+		tcp_unreachable(sink, &state->tcp, direction);
+	else if (quoted.proto == INNER_UDP && verdict == ICMP_PORT_UNREACHABLE)
+		udp_refused(sink, &state->udp);
+}
+
+static void take_transport(struct kpis *kpi, const struct kpi_sink *sink,
+			   const struct kpi_packet *p, struct flow *flow)
+{
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+	uint32_t idle_s;
+
+	switch (p->dissected->key.proto) {
+	case INNER_TCP:
+		kpi_see(sink, KPI_GROUP_TCP);
+		tcp_packet(sink, &state->tcp, p->packet, p->dissected, flow);
+		idle_s = tcp_idle_s(&state->tcp);
+		if (idle_s)
+			flow_shorten(kpi->flows, flow, idle_s);
+		break;
+	case INNER_UDP:
+		udp_packet(sink, &state->udp, p->packet, p->dissected, flow);
+		break;
+	case INNER_SCTP:
+		sctp_packet(kpi->sctp, sink, p->packet, p->dissected);
+		break;
+	case INNER_ICMP:
+	case INNER_ICMPV6:
+		icmp_packet(sink, &state->icmp, p->packet, p->dissected);
+		break;
+	default:
+		break;
 	}
-	return &config->histograms[*place - 1];
 }
 
-static void observe(const struct kpi_config *config, uint32_t session, enum kpi_histogram which,
-		    uint64_t ns)
+void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
 {
-	struct histogram *histogram = histogram_of(config, session, which);
-
-	if (histogram)
-		histogram_add(histogram, ns);
-	else
-		count(config->histograms_missed);
-}
-
-static void take_tcp(const struct kpi_config *config, const struct kpi_packet *p, struct flow *flow)
-{
-	struct kpi_flow *state = flow_state(config->flows, flow);
-	uint64_t ns;
-
-	switch (tcp_packet(&state->tcp, p->packet, p->dissected, &ns)) {
-	case TCP_SERVER_HALF:
-		observe(config, p->session, KPI_TCP_HANDSHAKE_SERVER, ns);
-		break;
-	case TCP_CLIENT_HALF:
-		observe(config, p->session, KPI_TCP_HANDSHAKE_CLIENT, ns);
-		break;
-	case TCP_NEITHER:
-		break;
-	}
-	if (tcp_end(&state->tcp) != TCP_ALIVE)
-		flow_shorten(config->flows, flow, CLOSED_IDLE_S);
-}
-
-void kpi_packet(const struct kpi_config *config, const struct kpi_packet *p)
-{
-	struct kpi_session *session = &config->sessions[p->session];
+	const struct kpi_sink sink = sink_of(kpi, p->session, p->packet->time_ns);
 	struct dissected *d = p->dissected;
 	/* Of an IP packet that does not tell its length (TSO, jumbogram), what is there. */
 	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
 
-	count_volume(session, p, bytes);
-	if (!d->has_flow)
+	kpi_see(&sink, KPI_GROUP_FEED);
+	count_volume(sink.session, p, bytes);
+	if (!d->has_flow) {
+		take_icmp_error(kpi, &sink, p);
 		return;
+	}
 	d->key.session = p->session;
-	struct flow *flow =
-		flow_update(config->flows, &d->key, d->direction, bytes, p->packet->time_ns);
+	struct flow *flow = flow_update(kpi->flows, &d->key, d->direction, bytes, sink.time_ns);
 	if (!flow) {
 		d->marks |= 1u << MARK_FLOW_FULL;
 		return;
 	}
+	kpi_see(&sink, KPI_GROUP_FLOWS);
 	if (flow->packets[0] + flow->packets[1] == 1) {
-		kpi_add(session, kpis_of(flow)->created, 1);
-		kpi_add(session, kpis_of(flow)->alive, 1);
+		kpi_count(&sink, kpis_of(flow)->created, 1);
+		kpi_count(&sink, kpis_of(flow)->alive, 1);
 	}
-	if (d->key.proto == INNER_TCP)
-		take_tcp(config, p, flow);
+	take_transport(kpi, &sink, p, flow);
 }
 
-static enum kpi ended_of(const struct flow *flow, const struct kpi_flow *state)
+static enum kpi ended_of(const struct flow *flow, const struct kpi_flow *state, enum flow_end why)
 {
+	if (why == FLOW_EVICTED)
+		return kpis_of(flow)->ended_evicted;
 	if (flow->key.proto != INNER_TCP)
 		return kpis_of(flow)->ended_idle;
-	switch (tcp_end(&state->tcp)) {
+	switch (tcp_handshake_end(&state->tcp.handshake)) {
 	case TCP_FIN:
 		return KPI_ENDED_TCP_FIN;
 	case TCP_RST:
@@ -142,11 +168,101 @@ static enum kpi ended_of(const struct flow *flow, const struct kpi_flow *state)
 	}
 }
 
-void kpi_flow_ended(void *arg, const struct flow *flow, const void *state)
+static void end_flow(void *arg, const struct flow *flow, const void *state_of_flow,
+		     enum flow_end why)
 {
-	const struct kpi_config *config = arg;
-	struct kpi_session *session = &config->sessions[flow->key.session];
+	const struct kpis *kpi = arg;
+	const struct kpi_flow *state = state_of_flow;
+	const struct kpi_sink sink = sink_of(kpi, flow->key.session, flow->last_ns);
 
-	kpi_add(session, kpis_of(flow)->alive, UINT64_MAX); /* one less */
-	kpi_add(session, ended_of(flow, state), 1);
+	kpi_count(&sink, kpis_of(flow)->alive, UINT64_MAX); /* one less */
+	kpi_count(&sink, ended_of(flow, state, why), 1);
+	switch (flow->key.proto) {
+	case INNER_TCP:
+		tcp_ended(&sink, &state->tcp, flow);
+		break;
+	case INNER_UDP:
+		udp_ended(&sink, &state->udp, flow);
+		break;
+	case INNER_ICMP:
+	case INNER_ICMPV6:
+		icmp_ended(&sink, &state->icmp, flow);
+		break;
+	default:
+		break;
+	}
+}
+
+void kpi_expire(struct kpis *kpi, uint64_t now_ns)
+{
+	(void)flow_expire(kpi->flows, now_ns, EXPIRE_BUCKETS);
+	sctp_expire(kpi->sctp, now_ns, EXPIRE_ASSOCIATIONS);
+}
+
+void kpi_finish(struct kpis *kpi, uint64_t now_ns)
+{
+	(void)flow_expire(kpi->flows, now_ns, UINT32_MAX);
+	sctp_expire(kpi->sctp, now_ns, UINT32_MAX);
+}
+
+const struct flow_counters *kpi_flows(const struct kpis *kpi)
+{
+	return flow_counters(kpi->flows);
+}
+
+static struct flow_config flow_config(const struct kpi_config *config, struct kpis *kpi)
+{
+	struct flow_config f = {.n_max = config->flows_max,
+				.sessions_max = config->sessions_max,
+				.state_len = sizeof(struct kpi_flow),
+				.ended = end_flow,
+				.ended_arg = kpi};
+
+	memcpy(f.key, config->key, sizeof(f.key));
+	return f;
+}
+
+static struct sctp_config sctp_config(const struct kpi_config *config,
+				      const struct kpi_memory *memory)
+{
+	struct sctp_config s = {.associations_max = config->associations_max, .memory = memory};
+
+	memcpy(s.key, config->key, sizeof(s.key));
+	return s;
+}
+
+int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err)
+{
+	struct kpis *kpi = calloc(1, sizeof(*kpi));
+
+	if (!kpi)
+		return err_set(err, -ENOMEM, "out of memory for KPIs");
+	kpi->memory = config->memory;
+	kpi->sessions_max = config->sessions_max;
+	const struct flow_config flows = flow_config(config, kpi);
+	const struct sctp_config sctp = sctp_config(config, &kpi->memory);
+	int ret = flow_open(&kpi->flows, &flows, err);
+	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err))) {
+		kpi_close(kpi);
+		return ret;
+	}
+	*out = kpi;
+	return 0;
+}
+
+void kpi_close(struct kpis *kpi)
+{
+	if (!kpi)
+		return;
+	sctp_close(kpi->sctp);
+	flow_close(kpi->flows);
+	free(kpi);
+}
+
+size_t kpi_memory(const struct kpi_config *config)
+{
+	const struct flow_config flows = flow_config(config, NULL);
+	const struct sctp_config sctp = sctp_config(config, NULL);
+
+	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp);
 }

@@ -1,59 +1,41 @@
 /*
  * kpi: what is measured of a session's packets, whatever becomes of their bytes.
  *
- * A worker calls it for every packet that has a session. It writes the worker's own part of shared
- * memory, whose layout is here; any process may read. Nothing is allocated.
- *
- * Histograms are many times larger than counters and most sessions need few of them: they come out
- * of a pool of the worker's, at the first sample, and stay where they are. When the pool is empty
- * the sample is counted as missed.
+ * One per worker, which calls it for every packet that has a session, on its thread alone. It holds
+ * all that is remembered from packet to packet: flows with the state of their protocol beside them,
+ * associations, latest packets. All memory is allocated at open. Numbers go to the worker's part of
+ * shared memory (kpi/sink.h).
  */
 #pragma once
 
-#include "kpi/histogram.h"
+#include "base/err.h"
+#include "kpi/icmp.h"
+#include "kpi/sink.h"
 #include "kpi/tcp.h"
+#include "kpi/udp.h"
 #include "path/decap.h"
 #include "path/dissect.h"
 #include "path/enroll.h"
 #include "path/flow.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum kpi {
-#define KPI(name, ...) KPI_##name,
-#include "kpi/kpis.def"
-#undef KPI
-	KPI_MAX
-};
-
-enum kpi_histogram {
-#define HISTOGRAM(name, ...) KPI_##name,
-#include "kpi/histograms.def"
-#undef HISTOGRAM
-	KPI_HISTOGRAMS
-};
-
-struct kpi_session {      /* of one worker */
-	uint64_t last_ns; /* latest packet, source clock; 0: none yet */
-	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */
-	uint64_t value[KPI_MAX];
-	uint32_t histogram[KPI_HISTOGRAMS]; /* place in the worker's pool + 1; 0: no sample yet */
-};
-
-/* State of kpi beside each flow. */
+/* State beside each flow. */
 struct kpi_flow {
-	struct tcp tcp;
+	union {
+		struct tcp tcp;
+		struct udp udp;
+		struct icmp icmp;
+	};
+	bool is_counted_one, is_counted_both; /* as unidirectional; as bidirectional */
 };
-static_assert(64 % sizeof(struct kpi_flow) == 0, "never two cache lines");
 
-/* All of it is the worker's own. */
 struct kpi_config {
-	struct kpi_session *sessions; /* [sessions_max] */
-	struct flow_table *flows;     /* with struct kpi_flow beside each, and kpi_flow_ended */
-	struct histogram *histograms; /* [histograms_max], zero */
-	uint32_t histograms_max;
-	uint64_t *histograms_used;   /* places given out */
-	uint64_t *histograms_missed; /* samples that found none */
+	struct kpi_memory memory;
+	uint32_t sessions_max;
+	uint32_t flows_max, associations_max;
+	uint8_t key[16]; /* of hashes: random and secret */
 };
 
 /* One packet as far as it is known. */
@@ -64,13 +46,17 @@ struct kpi_packet {
 	enum session_direction direction;
 };
 
-void kpi_packet(const struct kpi_config *config, const struct kpi_packet *p);
+struct kpis;
 
-/* flow_config.ended; arg is the kpi_config. */
-void kpi_flow_ended(void *arg, const struct flow *flow, const void *state);
+int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err);
+/* Takes NULL. */
+void kpi_close(struct kpis *kpi);
+/* Bytes that kpi_open allocates. */
+size_t kpi_memory(const struct kpi_config *config);
 
-/* Adds to a value of this thread's. */
-static inline void kpi_add(struct kpi_session *session, enum kpi kpi, uint64_t n)
-{
-	__atomic_store_n(&session->value[kpi], session->value[kpi] + n, __ATOMIC_RELAXED);
-}
+void kpi_packet(struct kpis *kpi, const struct kpi_packet *p);
+/* Ends a bounded part of what is idle at now_ns; call it again and again. */
+void kpi_expire(struct kpis *kpi, uint64_t now_ns);
+/* Nothing comes any more: ends all that is idle at now_ns. */
+void kpi_finish(struct kpis *kpi, uint64_t now_ns);
+const struct flow_counters *kpi_flows(const struct kpis *kpi);

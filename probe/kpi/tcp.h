@@ -1,63 +1,29 @@
 /*
- * tcp: how long a TCP handshake takes on either side of the tap, and how a connection ends.
+ * tcp: what is measured of a TCP connection.
  *
- *   client          tap          server
- *      ──── SYN ─────┼───────────▶        server half: SYN to SYN-ACK
- *      ◀─────────────┼── SYN-ACK ──       client half: SYN-ACK to ACK
- *      ──── ACK ─────┼───────────▶
+ *   segment ─▶ handshake   its two halves, attempts, failures, resets
+ *           ─▶ stream      data: RTT, sent again, out of order, windows, gaps of the mirror
+ *           ─▶ wireshark   the same events as Wireshark would call them
  *
- * A half is measured where it cannot be mistaken: the server's of an attempt with one SYN so far,
- * the client's with one SYN and one SYN-ACK, in whichever order the mirror gave them. What comes
- * later does not take back what was right: a SYN seen again behind its SYN-ACK leaves the server
- * half and costs the client half. Nothing is measured
- *
- *   that would be negative, the answer being earlier than its question or in front of it
- *   of the client when an ACK came too early: the next one may be seconds later
- *   of a simultaneous open, in which nobody is the server (RFC 9293 section 3.5)
- *   of a handshake that a RST ends
- *
- * A SYN with another sequence number is a new attempt, whatever the state. An answer may
- * acknowledge any part of the data that a SYN or SYN-ACK brought along (RFC 7413 section 4.2).
- * tshark differs: it takes the time from the oldest SYN, and sees no answer to a part of its data.
- *
- * Called by the worker, through kpi. Pure but for the flow's state, which is zero at first; reads
- * no byte that is not captured, and none beyond the fixed header, so that a mirror may cut there.
+ * Worker, through kpi. The state lies beside its flow, zero at first.
  */
 #pragma once
 
-#include "path/decap.h"
-#include "path/dissect.h"
+#include "kpi/sink.h"
+#include "kpi/tcp_handshake.h"
+#include "path/flow.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
-enum tcp_phase {
-	TCP_UNKNOWN, /* no SYN yet, perhaps never: it began before we looked */
-	TCP_EARLY,   /* a SYN-ACK, not yet its SYN */
-	TCP_ASKED,
-	TCP_ANSWERED,
-	TCP_OPEN,
-};
-
-/* Kept beside each flow. */
 struct tcp {
-	uint64_t asked_ns;         /* when the SYN came; from its SYN-ACK on, when that came */
-	uint32_t syn_seq, syn_end; /* of the first byte, and of the first one behind its data */
-	uint32_t answer_seq, answer_end;
-	uint8_t phase;       /* enum tcp_phase */
-	uint8_t client;      /* direction of its packets */
-	bool is_ambiguous;   /* from now on no half can be told */
-	bool is_acked_early; /* the client half cannot be told */
-	bool is_reset;
-	uint8_t fins; /* bit set of directions */
+	struct tcp_handshake handshake;
 };
 
-enum tcp_half { TCP_NEITHER, TCP_SERVER_HALF, TCP_CLIENT_HALF };
-enum tcp_end { TCP_ALIVE, TCP_FIN, TCP_RST };
-
-/* Takes a packet whose protocol is TCP; d has its transport header. Returns which half the packet
- * ends, if one, and sets *ns to its length. */
-enum tcp_half tcp_packet(struct tcp *tcp, const struct packet *packet, const struct dissected *d,
-			 uint64_t *ns);
-/* FIN: from both sides; then a RST does not matter any more. A new attempt is alive again. */
-enum tcp_end tcp_end(const struct tcp *tcp);
+void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packet *packet,
+		const struct dissected *d, const struct flow *flow);
+/* How many seconds of silence end the connection; 0: those of every TCP flow. */
+uint32_t tcp_idle_s(const struct tcp *tcp);
+/* The connection is over; sink is of its last packet's time. */
+void tcp_ended(const struct kpi_sink *sink, const struct tcp *tcp, const struct flow *flow);
+/* An ICMP error quoted a segment of it that went in this direction. */
+void tcp_unreachable(const struct kpi_sink *sink, struct tcp *tcp, unsigned direction);

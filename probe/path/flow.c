@@ -93,14 +93,14 @@ static unsigned bucket_find(const struct flow_table *table, uint32_t bucket, uin
 	return WAYS;
 }
 
-static void slot_end(struct flow_table *table, size_t slot)
+static void slot_end(struct flow_table *table, size_t slot, enum flow_end why)
 {
 	const struct flow *flow = &table->flows[slot];
 
 	table->counters.expired++;
 	table->counters.active--;
 	if (table->config.ended)
-		table->config.ended(table->config.ended_arg, flow, flow_state(table, flow));
+		table->config.ended(table->config.ended_arg, flow, flow_state(table, flow), why);
 }
 
 static void slot_begin(struct flow_table *table, size_t slot, const struct flow_key *key,
@@ -123,7 +123,7 @@ static unsigned bucket_expire(struct flow_table *table, uint32_t bucket, uint32_
 	for (unsigned way = 0; way < WAYS; way++) {
 		if (!b->tag[way] || !is_past(b->deadline[way], now))
 			continue;
-		slot_end(table, (size_t)bucket * WAYS + way);
+		slot_end(table, (size_t)bucket * WAYS + way, FLOW_IDLE);
 		b->tag[way] = 0;
 		n++;
 	}
@@ -179,7 +179,7 @@ static int64_t slot_find(struct flow_table *table, const struct slots *slots,
 			continue;
 		const int64_t slot = (int64_t)bucket * WAYS + way;
 		if (is_past(table->buckets[bucket].deadline[way], tick(time_ns))) {
-			slot_end(table, (size_t)slot);
+			slot_end(table, (size_t)slot, FLOW_IDLE);
 			slot_begin(table, (size_t)slot, key, time_ns);
 		}
 		return slot;
@@ -211,6 +211,22 @@ struct flow *flow_update(struct flow_table *table, const struct flow_key *key, u
 		flow->last_ns = time_ns;
 	table->buckets[slot / WAYS].deadline[slot % WAYS] = tick(flow->last_ns) + idle_ticks(key);
 	return flow;
+}
+
+const struct flow *flow_find(const struct flow_table *table, const struct flow_key *key,
+			     uint64_t time_ns)
+{
+	const struct slots slots = slots_of(table, key);
+
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t bucket = slots.bucket[i];
+		const unsigned way = bucket_find(table, bucket, slots.tag, key);
+		if (way != WAYS)
+			return is_past(table->buckets[bucket].deadline[way], tick(time_ns))
+				       ? NULL
+				       : &table->flows[(size_t)bucket * WAYS + way];
+	}
+	return NULL;
 }
 
 void *flow_state(const struct flow_table *table, const struct flow *flow)

@@ -37,12 +37,16 @@ struct flow_counters {
 	uint64_t active; /* created - expired */
 };
 
+/* Why a flow ended. */
+enum flow_end { FLOW_IDLE, FLOW_EVICTED };
+
 struct flow_config {
-	uint32_t n_max;   /* 1 to 16 Mi flows */
+	uint32_t n_max;        /* 1 to 16 Mi flows */
+	uint32_t sessions_max; /* key.session is below */
 	uint8_t key[16];  /* random and secret, else a sender can fill one bucket */
 	size_t state_len; /* bytes of state beside each flow; a multiple of 8, may be 0 */
 	/* Called when a flow ends, whoever notices; may be NULL. Calls nothing of the table. */
-	void (*ended)(void *arg, const struct flow *flow, const void *state);
+	void (*ended)(void *arg, const struct flow *flow, const void *state, enum flow_end why);
 	void *ended_arg;
 };
 
@@ -62,6 +66,10 @@ size_t flow_memory(const struct flow_config *config);
  */
 struct flow *flow_update(struct flow_table *table, const struct flow_key *key, unsigned direction,
 			 uint32_t bytes, uint64_t time_ns);
+
+/* The flow of the key, alive at time_ns, good until the next call on this table; NULL: none. */
+const struct flow *flow_find(const struct flow_table *table, const struct flow_key *key,
+			     uint64_t time_ns);
 
 /* The state beside a flow, zeros when the flow began; aligned to 8. */
 void *flow_state(const struct flow_table *table, const struct flow *flow);

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kpi/kpi.h"
 #include "path/enroll.h"
-#include "path/flow.h"
 #include "path/handoff.h"
 #include "run/naming.h"
 #include "run/worker.h"
@@ -107,21 +107,29 @@ static struct handoff_config handoff_config(const struct engine_config *c, struc
 		.chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
 }
 
-static struct flow_config flow_config(const struct engine_config *c, struct kpi_config *kpi)
+static struct kpi_config kpi_config(const struct engine_config *c, struct stats *stats,
+				    uint32_t number)
 {
-	struct flow_config f = {.n_max = c->flows_max,
-				.state_len = sizeof(struct kpi_flow),
-				.ended = kpi_flow_ended,
-				.ended_arg = kpi};
+	struct kpi_config k = {.sessions_max = c->sessions_room,
+			       .flows_max = c->flows_max,
+			       .associations_max = c->associations_max};
 
-	memcpy(f.key, c->decap.key.word, sizeof(f.key));
-	return f;
+	memcpy(k.key, c->decap.key.word, sizeof(k.key));
+	if (!stats)
+		return k;
+	struct stats_worker *w = stats_worker(stats, number);
+	k.memory = (struct kpi_memory){.sessions = stats_kpi(stats, number, 0),
+				       .histograms = stats_histograms(stats, number),
+				       .histograms_max = stats->histograms_max,
+				       .histograms_used = &w->histograms_used,
+				       .histograms_missed = &w->histograms_missed};
+	return k;
 }
 
 size_t engine_memory(const struct engine_config *c)
 {
 	const struct handoff_config handoff = handoff_config(c, NULL);
-	const struct flow_config flows = flow_config(c, NULL);
+	const struct kpi_config kpi = kpi_config(c, NULL, 0);
 	struct stats stats = {.sessions_max = c->sessions_room};
 	const struct writer_config writer = {
 		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
@@ -129,14 +137,13 @@ size_t engine_memory(const struct engine_config *c)
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
 	       c->sessions_room * sizeof(uint64_t) +
-	       c->workers * (handoff_memory(&handoff) + flow_memory(&flows)) +
-	       writer_memory(&writer);
+	       c->workers * (handoff_memory(&handoff) + kpi_memory(&kpi)) + writer_memory(&writer);
 }
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
 	const struct handoff_config handoff = handoff_config(&e->config, writer_bell(e->writer));
-	const struct flow_config flows = flow_config(&e->config, &e->workers[number].kpi);
+	const struct kpi_config kpi = kpi_config(&e->config, e->stats, number);
 	struct worker_config *w = &e->workers[number].config;
 
 	*w = (struct worker_config){.number = number,
@@ -151,7 +158,7 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 	if (ret)
 		return ret;
 	w->handoff = e->handoffs[number];
-	return flow_open(&w->flows, &flows, err);
+	return kpi_open(&w->kpi, &kpi, err);
 }
 
 static int open_enrolls(struct engine *e, struct err *err)
@@ -219,7 +226,7 @@ void engine_close(struct engine *e)
 	writer_close(e->writer);
 	for (uint32_t i = 0; i < e->config.workers; i++) {
 		capture_close(e->workers[i].config.capture);
-		flow_close(e->workers[i].config.flows);
+		kpi_close(e->workers[i].config.kpi);
 		handoff_close(e->handoffs[i]);
 		enroll_close(e->enroll[i]);
 	}

@@ -20,11 +20,11 @@
 
 struct engine_config {
 	uint32_t workers;
-	uint32_t sessions_max;      /* cap at start, at most sessions_room */
-	uint32_t sessions_room;     /* that memory is laid out for */
-	uint32_t flows_max;         /* per worker */
-	uint32_t chunks, chunk_len; /* per worker; bytes */
-	bool split;                 /* a file per session */
+	uint32_t sessions_max;                /* cap at start, at most sessions_room */
+	uint32_t sessions_room;               /* that memory is laid out for */
+	uint32_t flows_max, associations_max; /* per worker */
+	uint32_t chunks, chunk_len;           /* per worker; bytes */
+	bool split;                           /* a file per session */
 	struct decap_config decap;
 	struct output_config output; /* its functions are the engine's to set */
 };

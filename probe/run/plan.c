@@ -67,6 +67,7 @@ static struct engine_config engine_config(const struct config *c)
 		.sessions_max = (uint32_t)c->sessions_max,
 		.sessions_room = (uint32_t)sessions_room(c),
 		.flows_max = (uint32_t)c->flows_max,
+		.associations_max = (uint32_t)c->associations_max,
 		.chunks = (uint32_t)c->chunks,
 		.chunk_len = (uint32_t)c->chunk_len,
 		.split = c->split,

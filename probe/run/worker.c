@@ -7,8 +7,6 @@
 
 /* Longest a worker sleeps on an idle link: how late it may see that the writer is hungry. */
 #define IDLE_MS 100
-/* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
-#define EXPIRE_BUCKETS 64
 
 static void end_packet(struct worker *w, enum fate fate)
 {
@@ -67,14 +65,15 @@ static void take_packet(struct worker *w, const struct batch *batch, const struc
 	dissect_frame(p->data, p->len, p->cap_len, &d);
 	if (p->time_ns < w->latest_ns)
 		d.marks |= 1u << MARK_LATE;
-	kpi_packet(&w->kpi, &(struct kpi_packet){p, &d, e->session, e->direction});
+	kpi_packet(w->config.kpi, &(struct kpi_packet){p, &d, e->session, e->direction});
 	count_marks(w, d.marks);
 	if (e->policy == SESSION_COUNT) {
 		end_packet(w, FATE_NOT_CAPTURED);
 		return;
 	}
 	if (!has_room) {
-		kpi_add(&w->kpi.sessions[e->session], KPI_DROPPED_PACKETS, 1);
+		kpi_add(stats_kpi(w->config.stats, w->config.number, e->session),
+			KPI_DROPPED_PACKETS, 1);
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
@@ -142,10 +141,10 @@ static void take_batch(struct worker *w, const struct batch *batch)
 	}
 }
 
-static void publish_flows(struct worker *w, uint64_t now_ns)
+static void publish_flows(struct worker *w)
 {
-	(void)flow_expire(w->config.flows, now_ns, EXPIRE_BUCKETS);
-	const struct flow_counters *c = flow_counters(w->config.flows);
+	const struct flow_counters *c = kpi_flows(w->config.kpi);
+
 	stats_set(&w->stats->flows_active, c->active);
 	stats_set(&w->stats->flows_created, c->created);
 	stats_set(&w->stats->flows_expired, c->expired);
@@ -158,23 +157,19 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
-	w->kpi = (struct kpi_config){.sessions = stats_kpi(w->config.stats, w->config.number, 0),
-				     .flows = w->config.flows,
-				     .histograms =
-					     stats_histograms(w->config.stats, w->config.number),
-				     .histograms_max = w->config.stats->histograms_max,
-				     .histograms_used = &w->stats->histograms_used,
-				     .histograms_missed = &w->stats->histograms_missed};
 	while (w->stats->lent < atomic_load_explicit(w->config.stop_at, memory_order_relaxed) &&
 	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);
 		take_batch(w, &batch);
 		capture_release(capture, &batch);
-		publish_flows(w, batch.n ? w->latest_ns : batch.clock_ns);
+		kpi_expire(w->config.kpi, batch.n ? w->latest_ns : batch.clock_ns);
+		publish_flows(w);
 		report(w, batch.clock_ns);
 	}
 	if (w->error == -ENODATA)
 		w->error = 0;
+	kpi_finish(w->config.kpi, w->latest_ns);
+	publish_flows(w);
 	if (w->chunk)
 		handoff_give(w->config.handoff, &w->chunk);
 	handoff_set_watermark(w->config.handoff, UINT64_MAX);

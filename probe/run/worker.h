@@ -3,17 +3,17 @@
  */
 #pragma once
 
+#include "kpi/kpi.h"
 #include "path/capture.h"
 #include "path/decap.h"
 #include "path/enroll.h"
-#include "path/flow.h"
 #include "path/handoff.h"
 #include "run/stats.h"
 
 struct worker_config {
 	uint32_t number, workers;
-	struct capture *capture; /* the worker's own, and so are flows and handoff */
-	struct flow_table *flows;
+	struct capture *capture; /* the worker's own, and so are kpi and handoff */
+	struct kpis *kpi;
 	struct handoff *handoff;
 	struct enroll *enroll;
 	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
@@ -26,7 +26,6 @@ struct worker_config {
 struct worker {
 	struct worker_config config;
 	struct stats_worker *stats;
-	struct kpi_config kpi;
 	struct chunk *chunk; /* being filled, or NULL */
 	uint64_t latest_ns;  /* time of the latest frame so far */
 	int error;           /* why it ended: 0 or -errno of the source */

@@ -76,7 +76,9 @@ static void write_escaped(FILE *f, const char *s, bool with_quotes)
 /* What the samples' names have behind the family's. */
 static const char *suffix(enum exposition_type type)
 {
-	return type == EXPOSITION_COUNTER ? "_total" : type == EXPOSITION_INFO ? "_info" : "";
+	if (type == EXPOSITION_COUNTER || type == EXPOSITION_SECONDS)
+		return "_total";
+	return type == EXPOSITION_INFO ? "_info" : "";
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -89,7 +91,7 @@ static bool ends_with(const char *text, const char *end)
 void exposition_family(struct exposition *e, enum exposition_type type, const char *name,
 		       const char *unit, const char *help)
 {
-	static const char *const type_text[] = {"counter", "gauge", "info", "histogram"};
+	static const char *const type_text[] = {"counter", "counter", "gauge", "info", "histogram"};
 	const bool open = e->format == EXPOSITION_OPENMETRICS;
 	/* Text 0.0.4 knows no info, and its families are called as their samples. */
 	const char *end = open ? "" : suffix(type);

@@ -18,6 +18,7 @@ enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
 
 enum exposition_type {
 	EXPOSITION_COUNTER, /* samples get _total, which the name is without */
+	EXPOSITION_SECONDS, /* a counter; its samples are given in ns */
 	EXPOSITION_GAUGE,
 	EXPOSITION_INFO, /* samples get _info and are 1 */
 	EXPOSITION_HISTOGRAM,

@@ -14,10 +14,9 @@ static const char sample_rest[] =
 /* Of all families' heads. */
 #define HEADS_LEN 32768
 
-/* Samples that every session has: info, last packet and counters. */
-#define SAMPLES (2 + (unsigned)KPI_MAX)
-/* Of the connections that the mirror carries as they are: not of those inside a tunnel. */
-#define LAYER "layer=\"mirror\""
+/* Samples that every session has, info and last packet; and at most, with every counter. */
+#define SAMPLES     2u
+#define SAMPLES_MAX (SAMPLES + (unsigned)KPI_MAX)
 
 /* Of a histogram: buckets, that without an edge, sum and count. */
 #define HISTOGRAM_SAMPLES (HISTOGRAM_CLASSIC + 3)
@@ -27,6 +26,7 @@ struct shown {
 	uint32_t id;
 	char source[SESSION_NAME_MAX];
 	struct number vni, generation;
+	uint32_t groups;     /* bit per enum kpi_group */
 	uint32_t histograms; /* bit per enum kpi_histogram: those with a sample */
 };
 static_assert(KPI_HISTOGRAMS <= 32, "a bit for each");
@@ -51,13 +51,15 @@ static size_t longer(size_t len, const char *metric, const char *labels)
 
 size_t metrics_sessions_memory(uint32_t sessions_max, uint32_t series_max)
 {
-	const size_t all = sessions_max * (SAMPLES + (size_t)KPI_HISTOGRAMS * HISTOGRAM_SAMPLES);
+	const size_t all =
+		sessions_max * (SAMPLES_MAX + (size_t)KPI_HISTOGRAMS * HISTOGRAM_SAMPLES);
 	size_t sample_len = 0;
 
 	for (unsigned i = 0; i < KPI_MAX; i++)
 		sample_len = longer(sample_len, view_kpi_rows[i].metric, view_kpi_rows[i].labels);
 	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
-		sample_len = longer(sample_len, view_histogram_rows[i].metric, LAYER);
+		sample_len = longer(sample_len, view_histogram_rows[i].metric,
+				    view_histogram_rows[i].labels);
 	return HEADS_LEN + shown_max(sessions_max, series_max) * (sizeof(struct shown) + INFO_LEN) +
 	       (all < series_max ? all : series_max) * sample_len;
 }
@@ -72,7 +74,17 @@ static uint32_t histograms_of(const struct view *v, uint32_t id)
 	return bits;
 }
 
-static void show(const struct view *v, uint32_t id, uint32_t histograms, struct shown *out)
+static uint32_t series_of(uint32_t groups, uint32_t histograms)
+{
+	uint32_t n = SAMPLES + HISTOGRAM_SAMPLES * (uint32_t)__builtin_popcount(histograms);
+
+	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
+		n += groups >> view_kpi_rows[kpi].group & 1;
+	return n;
+}
+
+static void show(const struct view *v, uint32_t id, uint32_t groups, uint32_t histograms,
+		 struct shown *out)
 {
 	const struct session *s = &stats_sessions(v->ledger.stats)[id];
 
@@ -80,6 +92,7 @@ static void show(const struct view *v, uint32_t id, uint32_t histograms, struct 
 	stats_address(&s->source, out->source);
 	out->vni = number(s->vni);
 	out->generation = number(s->generation);
+	out->groups = groups;
 	out->histograms = histograms;
 }
 
@@ -95,15 +108,14 @@ static int choose(const struct view *v, uint64_t now_ns, struct selection *out, 
 	for (uint32_t id = 0; id < known; id++) {
 		if (!view_is_active(v, id, now_ns))
 			continue;
-		const uint32_t histograms = histograms_of(v, id);
-		const uint32_t series =
-			SAMPLES + HISTOGRAM_SAMPLES * (uint32_t)__builtin_popcount(histograms);
+		const uint32_t groups = view_groups(v, id), histograms = histograms_of(v, id);
+		const uint32_t series = series_of(groups, histograms);
 		out->n_active++;
 		if (out->dropped || out->series + series > v->facts.series_max) {
 			out->dropped += series;
 			continue;
 		}
-		show(v, id, histograms, &out->session[out->n++]);
+		show(v, id, groups, histograms, &out->session[out->n++]);
 		out->series += series;
 	}
 	return 0;
@@ -138,26 +150,51 @@ static void write_last_packet(struct exposition *e, const struct view *v,
 	}
 }
 
+static void write_kpi(struct exposition *e, const struct view *v, const struct shown *s,
+		      unsigned kpi)
+{
+	const struct view_kpi_row *row = &view_kpi_rows[kpi];
+	const char *const *labels = LABELS(SESSION_LABELS(s), LABELS_WRITTEN, row->labels);
+
+	if (row->type == EXPOSITION_SECONDS)
+		exposition_seconds(e, view_kpi(v, s->id, kpi), labels);
+	else
+		exposition_integer(e, view_kpi(v, s->id, kpi), labels);
+}
+
+/* Rows of one family, which both layers of TCP have, need not stand together. */
 static bool begins_family(unsigned kpi)
 {
-	return !kpi || strcmp(view_kpi_rows[kpi].metric, view_kpi_rows[kpi - 1].metric);
+	for (unsigned i = 0; i < kpi; i++)
+		if (!strcmp(view_kpi_rows[i].metric, view_kpi_rows[kpi].metric))
+			return false;
+	return true;
+}
+
+static void write_family(struct exposition *e, const struct view *v, const struct selection *chosen,
+			 unsigned first)
+{
+	const struct view_kpi_row *row = &view_kpi_rows[first];
+
+	exposition_family(e, row->type, row->metric, row->unit, row->help);
+	for (unsigned kpi = first; kpi < KPI_MAX; kpi++) {
+		if (strcmp(view_kpi_rows[kpi].metric, row->metric))
+			continue;
+		for (uint32_t i = 0; i < chosen->n; i++)
+			if (chosen->session[i].groups >> view_kpi_rows[kpi].group & 1)
+				write_kpi(e, v, &chosen->session[i], kpi);
+	}
 }
 
 static void write_kpis(struct exposition *e, const struct view *v, const struct selection *chosen)
 {
-	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++) {
-		const struct view_kpi_row *row = &view_kpi_rows[kpi];
+	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
 		if (begins_family(kpi))
-			exposition_family(e, row->type, row->metric, row->unit, row->help);
-		for (uint32_t i = 0; i < chosen->n; i++) {
-			const struct shown *s = &chosen->session[i];
-			exposition_integer(e, view_kpi(v, s->id, kpi),
-					   LABELS(SESSION_LABELS(s), LABELS_WRITTEN, row->labels));
-		}
-	}
+			write_family(e, v, chosen, kpi);
 }
 
-static void write_histogram(struct exposition *e, const struct shown *s, const struct histogram *h)
+static void write_histogram(struct exposition *e, const struct shown *s,
+			    const struct view_histogram_row *row, const struct histogram *h)
 {
 	uint64_t edge_ns[HISTOGRAM_CLASSIC], cumulative[HISTOGRAM_CLASSIC];
 
@@ -171,23 +208,41 @@ static void write_histogram(struct exposition *e, const struct shown *s, const s
 							    .n_edges = HISTOGRAM_CLASSIC,
 							    .count = histogram_count(h),
 							    .sum_ns = h->sum_ns},
-			     LABELS(SESSION_LABELS(s), LABELS_WRITTEN, LAYER));
+			     LABELS(SESSION_LABELS(s), LABELS_WRITTEN, row->labels));
+}
+
+static bool begins_histogram(unsigned which)
+{
+	for (unsigned i = 0; i < which; i++)
+		if (!strcmp(view_histogram_rows[i].metric, view_histogram_rows[which].metric))
+			return false;
+	return true;
+}
+
+static void write_histogram_family(struct exposition *e, const struct view *v,
+				   const struct selection *chosen, unsigned first)
+{
+	const struct view_histogram_row *row = &view_histogram_rows[first];
+	struct histogram h;
+
+	exposition_family(e, EXPOSITION_HISTOGRAM, row->metric, "seconds", row->help);
+	for (unsigned which = first; which < KPI_HISTOGRAMS; which++) {
+		if (strcmp(view_histogram_rows[which].metric, row->metric))
+			continue;
+		for (uint32_t i = 0; i < chosen->n; i++) {
+			const struct shown *s = &chosen->session[i];
+			if (s->histograms >> which & 1 && view_histogram(v, s->id, which, &h))
+				write_histogram(e, s, &view_histogram_rows[which], &h);
+		}
+	}
 }
 
 static void write_histograms(struct exposition *e, const struct view *v,
 			     const struct selection *chosen)
 {
-	struct histogram h;
-
-	for (unsigned which = 0; which < KPI_HISTOGRAMS; which++) {
-		exposition_family(e, EXPOSITION_HISTOGRAM, view_histogram_rows[which].metric,
-				  "seconds", view_histogram_rows[which].help);
-		for (uint32_t i = 0; i < chosen->n; i++) {
-			const struct shown *s = &chosen->session[i];
-			if (s->histograms >> which & 1 && view_histogram(v, s->id, which, &h))
-				write_histogram(e, s, &h);
-		}
-	}
+	for (unsigned which = 0; which < KPI_HISTOGRAMS; which++)
+		if (begins_histogram(which))
+			write_histogram_family(e, v, chosen, which);
 }
 
 static void write_counts(struct exposition *e, const struct view *v, const struct selection *chosen)

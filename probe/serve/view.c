@@ -41,6 +41,16 @@ uint64_t view_last_packet_ns(const struct view *v, uint32_t session)
 	return last_ns ? last_ns + (uint64_t)offset_ns : 0;
 }
 
+uint32_t view_groups(const struct view *v, uint32_t session)
+{
+	uint32_t groups = 0;
+
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++)
+		groups |= __atomic_load_n(&stats_kpi(v->ledger.stats, w, session)->groups,
+					  __ATOMIC_RELAXED);
+	return groups;
+}
+
 uint64_t view_kpi(const struct view *v, uint32_t session, enum kpi kpi)
 {
 	uint64_t n = 0;
@@ -52,14 +62,16 @@ uint64_t view_kpi(const struct view *v, uint32_t session, enum kpi kpi)
 }
 
 const struct view_kpi_row view_kpi_rows[KPI_MAX] = {
-#define KPI(name, type, family, unit, labels, help)                                                \
-	[KPI_##name] = {"vxprobe_" family, EXPOSITION_##type, unit, labels, help},
+#define KPI(name, group, type, family, unit, labels, help)                                         \
+	[KPI_##name] = {                                                                           \
+		"vxprobe_" family, KPI_GROUP_##group, EXPOSITION_##type, unit, labels, help},
 #include "kpi/kpis.def"
 #undef KPI
 };
 
 const struct view_histogram_row view_histogram_rows[KPI_HISTOGRAMS] = {
-#define HISTOGRAM(name, family, help) [KPI_##name] = {"vxprobe_" family "_seconds", help},
+#define HISTOGRAM(name, group, family, labels, help)                                               \
+	[KPI_##name] = {"vxprobe_" family "_seconds", KPI_GROUP_##group, labels, help},
 #include "kpi/histograms.def"
 #undef HISTOGRAM
 };

@@ -35,6 +35,8 @@ uint32_t view_sessions(const struct view *view);
 bool view_is_active(const struct view *view, uint32_t session, uint64_t now_ns);
 /* Wall clock of its last measured packet; 0: it had none. */
 uint64_t view_last_packet_ns(const struct view *view, uint32_t session);
+/* Bit per enum kpi_group: those that any worker has seen. */
+uint32_t view_groups(const struct view *view, uint32_t session);
 /* Sum over the workers. */
 uint64_t view_kpi(const struct view *view, uint32_t session, enum kpi kpi);
 /* The same of a histogram. False: it has no sample. */
@@ -45,13 +47,16 @@ const char *view_policy_text(uint32_t policy);
 /* kpis.def as a table. */
 struct view_kpi_row {
 	const char *metric; /* without _total */
+	enum kpi_group group;
 	enum exposition_type type;
 	const char *unit, *labels, *help;
 };
 extern const struct view_kpi_row view_kpi_rows[KPI_MAX];
 /* And histograms.def. */
 struct view_histogram_row {
-	const char *metric, *help;
+	const char *metric;
+	enum kpi_group group;
+	const char *labels, *help;
 };
 extern const struct view_histogram_row view_histogram_rows[KPI_HISTOGRAMS];
 

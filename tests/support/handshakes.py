@@ -169,9 +169,11 @@ def judged(found):
 
 def samples(build, wrapped):
     found = {}
-    for line in run(build / "handshakes", wrapped).splitlines():
-        vni, frame, half, ns = line.split()
-        found[int(frame), half] = int(vni), int(ns)
+    for line in run(build / "events", wrapped).splitlines():
+        vni, frame, metric, ns = line.split()
+        half = re.match(r'vxprobe_tcp_handshake_(server|client)_seconds\{layer="mirror"', metric)
+        if half:
+            found[int(frame), half[1]] = int(vni), int(ns)
     return found
 
 

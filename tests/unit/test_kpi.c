@@ -19,37 +19,37 @@
 static struct kpi_session sessions[SESSIONS];
 static struct histogram histograms[POOL];
 static uint64_t used, missed;
-static struct kpi_config config = {.sessions = sessions,
-				   .histograms = histograms,
-				   .histograms_max = POOL,
-				   .histograms_used = &used,
-				   .histograms_missed = &missed};
+static struct kpis *kpi;
 static uint32_t session; /* of the next packet */
 static enum session_direction direction = SESSION_UNDIRECTED;
 static uint32_t marks; /* of the latest packet */
 
-static void open_flows(uint32_t n_max)
+static void open_kpi(uint32_t n_max)
 {
-	const struct flow_config c = {.n_max = n_max,
-				      .state_len = sizeof(struct kpi_flow),
-				      .ended = kpi_flow_ended,
-				      .ended_arg = &config};
+	const struct kpi_config c = {.memory = {.sessions = sessions,
+						.histograms = histograms,
+						.histograms_max = POOL,
+						.histograms_used = &used,
+						.histograms_missed = &missed},
+				     .sessions_max = SESSIONS,
+				     .flows_max = n_max,
+				     .associations_max = 16};
 	struct err err;
 
-	cr_assert_eq(flow_open(&config.flows, &c, &err), 0, "%s", err.text);
+	cr_assert_eq(kpi_open(&kpi, &c, &err), 0, "%s", err.text);
 }
 
 static void prepare(void)
 {
-	open_flows(1000);
+	open_kpi(1000);
 }
 
-static void close_flows(void)
+static void tear_down(void)
 {
-	flow_close(config.flows);
+	kpi_close(kpi);
 }
 
-TestSuite(kpi, .init = prepare, .fini = close_flows);
+TestSuite(kpi, .init = prepare, .fini = tear_down);
 
 /* The frame, of which the mirror cut away all but len bytes. */
 static void take_cut(struct build *b, uint32_t len, uint64_t s)
@@ -59,7 +59,7 @@ static void take_cut(struct build *b, uint32_t len, uint64_t s)
 	struct dissected d;
 
 	dissect_frame(p.data, len, len, &d);
-	kpi_packet(&config, &(struct kpi_packet){&p, &d, session, direction});
+	kpi_packet(kpi, &(struct kpi_packet){&p, &d, session, direction});
 	marks = d.marks;
 }
 
@@ -98,14 +98,14 @@ static void handshake(uint16_t port)
 	take_tcp(port, false, ACK, 3);
 }
 
-static uint64_t value(uint32_t of, enum kpi kpi)
+static uint64_t value(uint32_t of, enum kpi which)
 {
-	return sessions[of].value[kpi];
+	return sessions[of].value[which];
 }
 
 static void expire(uint64_t s)
 {
-	(void)flow_expire(config.flows, START + s * SECOND, UINT32_MAX);
+	kpi_finish(kpi, START + s * SECOND);
 }
 
 /* ---- volume ---- */
@@ -183,8 +183,8 @@ Test(kpi, flows_are_counted_by_session_and_transport)
 	cr_assert_eq(value(1, KPI_ENDED_ICMP_IDLE), 1);
 	cr_assert_eq(value(1, KPI_ENDED_OTHER_IDLE), 1);
 	for (uint32_t s = 0; s < SESSIONS; s++)
-		for (unsigned kpi = KPI_FLOWS_TCP; kpi <= KPI_FLOWS_OTHER; kpi++)
-			cr_assert_eq(value(s, kpi), 0);
+		for (unsigned which = KPI_FLOWS_TCP; which <= KPI_FLOWS_OTHER; which++)
+			cr_assert_eq(value(s, which), 0);
 }
 
 Test(kpi, flow_that_begins_anew_is_counted_again)
@@ -198,8 +198,8 @@ Test(kpi, flow_that_begins_anew_is_counted_again)
 
 Test(kpi, flow_without_room_is_marked_and_not_counted)
 {
-	close_flows();
-	open_flows(1);
+	tear_down();
+	open_kpi(1);
 	take_udp(1, false, 0);
 	cr_assert_eq(marks & 1u << MARK_FLOW_FULL, 0);
 	take_udp(2, false, 0);

@@ -1,4 +1,4 @@
-#include "kpi/tcp.h"
+#include "kpi/tcp_handshake.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -19,7 +19,7 @@ enum side { CLIENT, SERVER };
 #define C 1000u
 #define S 5000u
 
-static struct tcp tcp;
+static struct tcp_handshake tcp;
 static uint64_t ns;       /* of the latest sample */
 static uint32_t cut;      /* the mirror cuts packets to this length; 0: it does not */
 static uint32_t data_len; /* of the next segment */
@@ -48,11 +48,12 @@ static enum tcp_half take_built(struct build *b, uint64_t ms)
 				 .data = packet_guard(build_data(b), len),
 				 .len = len,
 				 .cap_len = len};
+	struct tcp_segment s;
 	struct dissected d;
 
 	dissect_frame(p.data, len, len, &d);
 	cr_assert(d.has_flow && d.l4);
-	return tcp_packet(&tcp, &p, &d, &ns);
+	return tcp_segment_read(&s, &p, &d) ? tcp_handshake_segment(&tcp, &s, &ns) : TCP_NEITHER;
 }
 
 static enum tcp_half take(uint64_t ms, enum side from, uint8_t flags, uint32_t seq, uint32_t ack)
@@ -99,7 +100,7 @@ static void open_connection(void)
 
 /* ---- what is measured ---- */
 
-Test(kpi_tcp, halves_are_the_way_to_the_server_and_the_way_to_the_client)
+Test(tcp_handshake, halves_are_the_way_to_the_server_and_the_way_to_the_client)
 {
 	cr_assert_eq(syn(0), TCP_NEITHER);
 	assert_server_half(syn_ack(10), 10);
@@ -107,7 +108,7 @@ Test(kpi_tcp, halves_are_the_way_to_the_server_and_the_way_to_the_client)
 	cr_assert_eq(ack(20), TCP_NEITHER);
 }
 
-Test(kpi_tcp, a_cut_behind_the_fixed_header_does_not_matter)
+Test(tcp_handshake, a_cut_behind_the_fixed_header_does_not_matter)
 {
 	cut = 14 + 20 + 20;
 	data_len = 100;
@@ -116,7 +117,7 @@ Test(kpi_tcp, a_cut_behind_the_fixed_header_does_not_matter)
 	assert_client_half(take(12, CLIENT, ACK, C + 101, S + 101), 2);
 }
 
-Test(kpi_tcp, a_cut_inside_the_fixed_header_reads_nothing)
+Test(tcp_handshake, a_cut_inside_the_fixed_header_reads_nothing)
 {
 	for (cut = 14 + 20 + 4; cut < 14 + 20 + 20; cut++) {
 		syn(0);
@@ -125,7 +126,7 @@ Test(kpi_tcp, a_cut_inside_the_fixed_header_reads_nothing)
 	}
 }
 
-Test(kpi_tcp, header_that_cannot_be_one_is_no_segment)
+Test(tcp_handshake, header_that_cannot_be_one_is_no_segment)
 {
 	static const uint8_t offsets[] = {0, 4 << 4, 15 << 4};
 
@@ -137,7 +138,7 @@ Test(kpi_tcp, header_that_cannot_be_one_is_no_segment)
 	}
 }
 
-Test(kpi_tcp, padding_is_no_data)
+Test(tcp_handshake, padding_is_no_data)
 {
 	struct build b = build_segment(CLIENT, SYN, C, 0), padded = build_payload(60);
 
@@ -147,14 +148,14 @@ Test(kpi_tcp, padding_is_no_data)
 	assert_server_half(syn_ack(10), 10);
 }
 
-Test(kpi_tcp, sequence_numbers_wrap)
+Test(tcp_handshake, sequence_numbers_wrap)
 {
 	take(0, CLIENT, SYN, UINT32_MAX, 0);
 	assert_server_half(take(10, SERVER, SYN | ACK, UINT32_MAX, 0), 10);
 	assert_client_half(take(12, CLIENT, ACK, 0, 0), 2);
 }
 
-Test(kpi_tcp, data_may_complete_the_handshake)
+Test(tcp_handshake, data_may_complete_the_handshake)
 {
 	syn(0);
 	syn_ack(10);
@@ -163,10 +164,10 @@ Test(kpi_tcp, data_may_complete_the_handshake)
 }
 
 /* RFC 7413 section 4.2: a server may take all data of the SYN, some, or none. */
-Test(kpi_tcp, answer_acknowledges_any_part_of_the_syns_data)
+Test(tcp_handshake, answer_acknowledges_any_part_of_the_syns_data)
 {
 	for (uint32_t taken = 0; taken <= 8; taken++) {
-		tcp = (struct tcp){0};
+		tcp = (struct tcp_handshake){0};
 		data_len = 8;
 		take(0, CLIENT, SYN, C, 0);
 		assert_server_half(take(10, SERVER, SYN | ACK, S, C + 1 + taken), 10);
@@ -176,7 +177,7 @@ Test(kpi_tcp, answer_acknowledges_any_part_of_the_syns_data)
 
 /* ---- what is not ---- */
 
-Test(kpi_tcp, second_syn_costs_both_halves)
+Test(tcp_handshake, second_syn_costs_both_halves)
 {
 	syn(0);
 	syn(1000);
@@ -184,7 +185,7 @@ Test(kpi_tcp, second_syn_costs_both_halves)
 	cr_assert_eq(ack(1012), TCP_NEITHER);
 }
 
-Test(kpi_tcp, second_answer_costs_the_client_half)
+Test(tcp_handshake, second_answer_costs_the_client_half)
 {
 	syn(0);
 	assert_server_half(syn_ack(10), 10);
@@ -192,7 +193,7 @@ Test(kpi_tcp, second_answer_costs_the_client_half)
 	cr_assert_eq(ack(1012), TCP_NEITHER);
 }
 
-Test(kpi_tcp, syn_again_behind_its_answer_costs_the_client_half_alone)
+Test(tcp_handshake, syn_again_behind_its_answer_costs_the_client_half_alone)
 {
 	syn(0);
 	assert_server_half(syn_ack(10), 10);
@@ -201,7 +202,7 @@ Test(kpi_tcp, syn_again_behind_its_answer_costs_the_client_half_alone)
 	cr_assert_eq(ack(22), TCP_NEITHER);
 }
 
-Test(kpi_tcp, nothing_is_measured_twice_of_copies_that_come_late)
+Test(tcp_handshake, nothing_is_measured_twice_of_copies_that_come_late)
 {
 	open_connection();
 	cr_assert_eq(syn(20), TCP_NEITHER);
@@ -209,7 +210,7 @@ Test(kpi_tcp, nothing_is_measured_twice_of_copies_that_come_late)
 	cr_assert_eq(ack(32), TCP_NEITHER);
 }
 
-Test(kpi_tcp, another_sequence_number_is_another_attempt)
+Test(tcp_handshake, another_sequence_number_is_another_attempt)
 {
 	syn(0);
 	syn(1000);
@@ -220,7 +221,7 @@ Test(kpi_tcp, another_sequence_number_is_another_attempt)
 	assert_server_half(take(3020, SERVER, SYN | ACK, S + 77, C + 901), 20);
 }
 
-Test(kpi_tcp, former_server_may_be_the_next_client)
+Test(tcp_handshake, former_server_may_be_the_next_client)
 {
 	open_connection();
 	take(1000, SERVER, SYN, S, 0);
@@ -228,7 +229,7 @@ Test(kpi_tcp, former_server_may_be_the_next_client)
 	assert_client_half(take(1013, SERVER, ACK, S + 1, C + 1), 3);
 }
 
-Test(kpi_tcp, in_a_simultaneous_open_nobody_is_the_server)
+Test(tcp_handshake, in_a_simultaneous_open_nobody_is_the_server)
 {
 	take(0, CLIENT, SYN, C, 0);
 	take(1, SERVER, SYN, S, 0);
@@ -238,7 +239,7 @@ Test(kpi_tcp, in_a_simultaneous_open_nobody_is_the_server)
 	cr_assert_eq(take(13, SERVER, ACK, S + 1, C + 1), TCP_NEITHER);
 }
 
-Test(kpi_tcp, answer_must_come_from_the_other_side_and_acknowledge_the_syn)
+Test(tcp_handshake, answer_must_come_from_the_other_side_and_acknowledge_the_syn)
 {
 	syn(0);
 	cr_assert_eq(take(1, CLIENT, SYN | ACK, S, C + 1), TCP_NEITHER);
@@ -250,7 +251,7 @@ Test(kpi_tcp, answer_must_come_from_the_other_side_and_acknowledge_the_syn)
 	assert_client_half(ack(13), 3);
 }
 
-Test(kpi_tcp, ack_of_more_than_the_answer_is_not_the_first)
+Test(tcp_handshake, ack_of_more_than_the_answer_is_not_the_first)
 {
 	syn(0);
 	syn_ack(10);
@@ -258,14 +259,14 @@ Test(kpi_tcp, ack_of_more_than_the_answer_is_not_the_first)
 	cr_assert_eq(ack(60), TCP_NEITHER);
 }
 
-Test(kpi_tcp, reset_completes_no_handshake)
+Test(tcp_handshake, reset_completes_no_handshake)
 {
 	syn(0);
 	syn_ack(10);
 	cr_assert_eq(take(12, CLIENT, RST | ACK, C + 1, S + 1), TCP_NEITHER);
 }
 
-Test(kpi_tcp, middle_of_a_connection_measures_nothing)
+Test(tcp_handshake, middle_of_a_connection_measures_nothing)
 {
 	cr_assert_eq(take(0, SERVER, ACK, S, C), TCP_NEITHER);
 	cr_assert_eq(take(1, CLIENT, ACK, C, S), TCP_NEITHER);
@@ -275,14 +276,14 @@ Test(kpi_tcp, middle_of_a_connection_measures_nothing)
 
 /* ---- out of order ---- */
 
-Test(kpi_tcp, answer_before_its_syn_costs_the_server_half)
+Test(tcp_handshake, answer_before_its_syn_costs_the_server_half)
 {
 	cr_assert_eq(syn_ack(10), TCP_NEITHER);
 	cr_assert_eq(syn(11), TCP_NEITHER);
 	assert_client_half(ack(12), 2);
 }
 
-Test(kpi_tcp, answer_before_and_behind_its_syn_costs_both)
+Test(tcp_handshake, answer_before_and_behind_its_syn_costs_both)
 {
 	syn_ack(10);
 	syn(11);
@@ -290,7 +291,7 @@ Test(kpi_tcp, answer_before_and_behind_its_syn_costs_both)
 	cr_assert_eq(ack(1012), TCP_NEITHER);
 }
 
-Test(kpi_tcp, early_answer_of_another_attempt_costs_nothing)
+Test(tcp_handshake, early_answer_of_another_attempt_costs_nothing)
 {
 	take(0, SERVER, SYN | ACK, S, C + 500);
 	syn(100);
@@ -298,7 +299,7 @@ Test(kpi_tcp, early_answer_of_another_attempt_costs_nothing)
 	assert_client_half(ack(112), 2);
 }
 
-Test(kpi_tcp, ack_before_its_answer_costs_the_client_half)
+Test(tcp_handshake, ack_before_its_answer_costs_the_client_half)
 {
 	syn(0);
 	ack(12);
@@ -306,7 +307,7 @@ Test(kpi_tcp, ack_before_its_answer_costs_the_client_half)
 	cr_assert_eq(ack(500), TCP_NEITHER, "this is data that looks like the first ACK");
 }
 
-Test(kpi_tcp, syn_last_of_all_costs_both)
+Test(tcp_handshake, syn_last_of_all_costs_both)
 {
 	syn_ack(10);
 	ack(12);
@@ -314,7 +315,7 @@ Test(kpi_tcp, syn_last_of_all_costs_both)
 	cr_assert_eq(ack(500), TCP_NEITHER);
 }
 
-Test(kpi_tcp, no_half_is_negative)
+Test(tcp_handshake, no_half_is_negative)
 {
 	syn(10);
 	cr_assert_eq(syn_ack(9), TCP_NEITHER);
@@ -323,38 +324,38 @@ Test(kpi_tcp, no_half_is_negative)
 
 /* ---- end ---- */
 
-Test(kpi_tcp, fin_from_both_sides_ends_it)
+Test(tcp_handshake, fin_from_both_sides_ends_it)
 {
 	open_connection();
-	cr_assert_eq(tcp_end(&tcp), TCP_ALIVE);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_ALIVE);
 	take(20, CLIENT, FIN | ACK, C + 1, S + 1);
 	take(21, CLIENT, FIN | ACK, C + 1, S + 1);
-	cr_assert_eq(tcp_end(&tcp), TCP_ALIVE);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_ALIVE);
 	take(22, SERVER, FIN | ACK, S + 1, C + 2);
-	cr_assert_eq(tcp_end(&tcp), TCP_FIN);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_FIN);
 	take(23, CLIENT, RST, C + 2, 0);
-	cr_assert_eq(tcp_end(&tcp), TCP_FIN);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_FIN);
 }
 
-Test(kpi_tcp, reset_ends_it)
+Test(tcp_handshake, reset_ends_it)
 {
 	open_connection();
 	take(20, CLIENT, FIN | ACK, C + 1, S + 1);
 	take(21, SERVER, RST, S + 1, 0);
-	cr_assert_eq(tcp_end(&tcp), TCP_RST);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
 	take(22, SERVER, FIN | ACK, S + 1, C + 2);
-	cr_assert_eq(tcp_end(&tcp), TCP_RST);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
 }
 
-Test(kpi_tcp, new_attempt_is_alive_again)
+Test(tcp_handshake, new_attempt_is_alive_again)
 {
 	syn(0);
 	take(1, SERVER, RST | ACK, 0, C + 1);
-	cr_assert_eq(tcp_end(&tcp), TCP_RST);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
 	syn(500); /* the same number, as some stacks ask again */
-	cr_assert_eq(tcp_end(&tcp), TCP_ALIVE);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_ALIVE);
 	take(501, SERVER, RST | ACK, 0, C + 1);
 	take(1000, CLIENT, SYN, C + 7, 0);
-	cr_assert_eq(tcp_end(&tcp), TCP_ALIVE);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_ALIVE);
 	assert_server_half(take(1010, SERVER, SYN | ACK, S, C + 8), 10);
 }

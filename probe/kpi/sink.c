@@ -1,0 +1,69 @@
+#include "kpi/sink.h"
+
+#include <stddef.h>
+
+/* From a row of TCP to the same of layer "ue": kpis.def has the list twice. */
+#define UE_KPI       (KPI_UE_TCP_ATTEMPTED - KPI_TCP_ATTEMPTED)
+#define UE_HISTOGRAM (KPI_UE_TCP_HANDSHAKE_SERVER - KPI_TCP_HANDSHAKE_SERVER)
+#define UE_GROUP     (KPI_GROUP_UE_TCP - KPI_GROUP_TCP)
+static_assert(KPI_GROUP_UE_TCP_BOTH - KPI_GROUP_TCP_BOTH == UE_GROUP &&
+		      KPI_UE_TCP_TIMESTAMP_RTT_CLIENT - KPI_TCP_TIMESTAMP_RTT_CLIENT ==
+			      UE_HISTOGRAM,
+	      "one distance for all");
+
+void kpi_count(const struct kpi_sink *sink, enum kpi kpi, uint64_t n)
+{
+	kpi_add(sink->session, sink->is_ue ? kpi + UE_KPI : kpi, n);
+}
+
+static void count(uint64_t *field)
+{
+	__atomic_store_n(field, *field + 1, __ATOMIC_RELAXED);
+}
+
+/* The session's histogram, taken out of the pool for its first sample; NULL: the pool is empty. */
+static struct histogram *histogram_of(const struct kpi_sink *sink, enum kpi_histogram which)
+{
+	const struct kpi_memory *memory = sink->memory;
+	uint32_t *place = &sink->session->histogram[which];
+
+	if (!*place) {
+		if (*memory->histograms_used == memory->histograms_max)
+			return NULL;
+		count(memory->histograms_used);
+		/* A reader that sees the place finds the zeros that were there from the start, or
+		 * samples: nothing is to be ordered. */
+		__atomic_store_n(place, (uint32_t)*memory->histograms_used, __ATOMIC_RELAXED);
+	}
+	return &memory->histograms[*place - 1];
+}
+
+void kpi_observe(const struct kpi_sink *sink, enum kpi_histogram which, uint64_t ns)
+{
+	struct histogram *histogram =
+		histogram_of(sink, sink->is_ue ? which + UE_HISTOGRAM : which);
+
+	if (histogram)
+		histogram_add(histogram, ns);
+	else
+		count(sink->memory->histograms_missed);
+}
+
+void kpi_see(const struct kpi_sink *sink, enum kpi_group group)
+{
+	const uint32_t bit = 1u << (sink->is_ue ? group + UE_GROUP : group);
+
+	if (!(sink->session->groups & bit))
+		__atomic_store_n(&sink->session->groups, sink->session->groups | bit,
+				 __ATOMIC_RELAXED);
+}
+
+bool kpi_sees_both(const struct kpi_session *s)
+{
+	const uint64_t one = s->value[KPI_UNIDIRECTIONAL_TCP] + s->value[KPI_UNIDIRECTIONAL_UDP] +
+			     s->value[KPI_UNIDIRECTIONAL_SCTP] + s->value[KPI_UNIDIRECTIONAL_ICMP];
+	const uint64_t both = s->value[KPI_BIDIRECTIONAL_TCP] + s->value[KPI_BIDIRECTIONAL_UDP] +
+			      s->value[KPI_BIDIRECTIONAL_SCTP] + s->value[KPI_BIDIRECTIONAL_ICMP];
+
+	return both > one;
+}

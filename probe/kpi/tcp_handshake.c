@@ -1,0 +1,107 @@
+#include "kpi/tcp_handshake.h"
+
+/* The SYN of a SYN-ACK that the mirror put in front of it. */
+static bool is_late(const struct tcp_handshake *tcp, const struct tcp_segment *s)
+{
+	return tcp->phase == TCP_EARLY && s->direction == tcp->client &&
+	       tcp_is_within(tcp->syn_end, s->seq + 1, s->end);
+}
+
+static void take_syn(struct tcp_handshake *tcp, const struct tcp_segment *s)
+{
+	const bool from_client = s->direction == tcp->client;
+	const bool is_again = tcp->phase >= TCP_ASKED && from_client && s->seq == tcp->syn_seq;
+	const bool is_simultaneous = tcp->phase == TCP_ASKED && !from_client;
+
+	if (is_again || is_simultaneous) {
+		tcp->is_ambiguous = true;
+		tcp->is_reset = false; /* some stacks ask again after a RST, with the same number */
+		return;
+	}
+	if (is_late(tcp, s)) {
+		tcp->phase = TCP_ANSWERED;
+		tcp->syn_seq = s->seq;
+		return;
+	}
+	*tcp = (struct tcp_handshake){.phase = TCP_ASKED,
+				      .client = s->direction,
+				      .asked_ns = s->time_ns,
+				      .syn_seq = s->seq,
+				      .syn_end = s->end};
+}
+
+static void keep_answer(struct tcp_handshake *tcp, const struct tcp_segment *s,
+			enum tcp_phase phase)
+{
+	tcp->phase = phase;
+	tcp->client = !s->direction;
+	tcp->syn_end = s->ack;
+	tcp->asked_ns = s->time_ns;
+	tcp->answer_seq = s->seq;
+	tcp->answer_end = s->end;
+}
+
+static enum tcp_half take_answer(struct tcp_handshake *tcp, const struct tcp_segment *s,
+				 uint64_t *ns)
+{
+	if (tcp->phase == TCP_UNKNOWN)
+		keep_answer(tcp, s, TCP_EARLY);
+	else if (tcp->phase != TCP_ASKED)
+		tcp->is_ambiguous = true;
+	if (tcp->phase != TCP_ASKED || s->direction == tcp->client ||
+	    !tcp_is_within(s->ack, tcp->syn_seq + 1, tcp->syn_end))
+		return TCP_NEITHER;
+	const uint64_t asked_ns = tcp->asked_ns;
+	keep_answer(tcp, s, TCP_ANSWERED);
+	if (tcp->is_ambiguous || s->time_ns < asked_ns)
+		return TCP_NEITHER;
+	*ns = s->time_ns - asked_ns;
+	return TCP_SERVER_HALF;
+}
+
+/* A segment with ACK, without SYN. */
+static enum tcp_half take_ack(struct tcp_handshake *tcp, const struct tcp_segment *s, uint64_t *ns)
+{
+	if (s->direction != tcp->client)
+		return TCP_NEITHER;
+	/* It may answer a SYN-ACK that has yet to come; then the next one would look like it. */
+	if (tcp->phase < TCP_ANSWERED)
+		tcp->is_acked_early = true;
+	if (tcp->phase != TCP_ANSWERED || !tcp_is_behind(s->ack, tcp->answer_seq))
+		return TCP_NEITHER;
+	tcp->phase = TCP_OPEN;
+	if (tcp->is_ambiguous || tcp->is_acked_early || s->time_ns < tcp->asked_ns ||
+	    !tcp_is_within(s->ack, tcp->answer_seq + 1, tcp->answer_end))
+		return TCP_NEITHER;
+	*ns = s->time_ns - tcp->asked_ns;
+	return TCP_CLIENT_HALF;
+}
+
+enum tcp_half tcp_handshake_segment(struct tcp_handshake *tcp, const struct tcp_segment *s,
+				    uint64_t *ns)
+{
+	if (s->flags & TCP_FLAG_RST) {
+		tcp->is_reset |= tcp_handshake_end(tcp) == TCP_ALIVE;
+		return TCP_NEITHER;
+	}
+	if (s->flags & TCP_FLAG_FIN)
+		tcp->fins |= (uint8_t)(1u << s->direction);
+	switch (s->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) {
+	case TCP_FLAG_SYN:
+		take_syn(tcp, s);
+		return TCP_NEITHER;
+	case TCP_FLAG_SYN | TCP_FLAG_ACK:
+		return take_answer(tcp, s, ns);
+	case TCP_FLAG_ACK:
+		return take_ack(tcp, s, ns);
+	default:
+		return TCP_NEITHER;
+	}
+}
+
+enum tcp_end tcp_handshake_end(const struct tcp_handshake *tcp)
+{
+	if (tcp->is_reset)
+		return TCP_RST;
+	return tcp->fins == 3 ? TCP_FIN : TCP_ALIVE;
+}
