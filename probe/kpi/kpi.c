@@ -5,48 +5,39 @@
 #include <string.h>
 
 #include "inner.h"
+#include "kpi/duplicate.h"
 #include "kpi/sctp.h"
 
 /* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
 #define EXPIRE_BUCKETS      64
 #define EXPIRE_ASSOCIATIONS 16
 
+/* A flow of one direction is known as such after so much of it (kpis.md 1.1). */
+#define ONE_WAY_PACKETS 10
+#define ONE_WAY_NS      UINT64_C(5000000000)
+
 struct kpis {
 	struct kpi_memory memory;
 	uint32_t sessions_max;
+	struct duplicates *duplicates;
 	struct flow_table *flows; /* with a struct kpi_flow beside each */
 	struct sctp *sctp;
 };
 
-struct flow_kpis {
-	enum kpi alive, created, ended_idle, ended_evicted;
-};
-
-static const struct flow_kpis *kpis_of(const struct flow *flow)
+static enum kpi_l4 l4_of(const struct flow_key *key)
 {
-	static const struct flow_kpis tcp = {KPI_FLOWS_TCP, KPI_CREATED_TCP, KPI_ENDED_TCP_IDLE,
-					     KPI_ENDED_TCP_EVICTED},
-				      udp = {KPI_FLOWS_UDP, KPI_CREATED_UDP, KPI_ENDED_UDP_IDLE,
-					     KPI_ENDED_UDP_EVICTED},
-				      sctp = {KPI_FLOWS_SCTP, KPI_CREATED_SCTP, KPI_ENDED_SCTP_IDLE,
-					      KPI_ENDED_SCTP_EVICTED},
-				      icmp = {KPI_FLOWS_ICMP, KPI_CREATED_ICMP, KPI_ENDED_ICMP_IDLE,
-					      KPI_ENDED_ICMP_EVICTED},
-				      other = {KPI_FLOWS_OTHER, KPI_CREATED_OTHER,
-					       KPI_ENDED_OTHER_IDLE, KPI_ENDED_OTHER_EVICTED};
-
-	switch (flow->key.proto) {
+	switch (key->proto) {
 	case INNER_TCP:
-		return &tcp;
+		return key->is_ue ? KPI_L4_UE_TCP : KPI_L4_TCP;
 	case INNER_UDP:
-		return &udp;
+		return KPI_L4_UDP;
 	case INNER_SCTP:
-		return &sctp;
+		return KPI_L4_SCTP;
 	case INNER_ICMP:
 	case INNER_ICMPV6:
-		return &icmp;
+		return KPI_L4_ICMP;
 	default:
-		return &other;
+		return KPI_L4_OTHER;
 	}
 }
 
@@ -57,13 +48,28 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 	} of[] = {[SESSION_INGRESS] = {KPI_INGRESS_PACKETS, KPI_INGRESS_BYTES},
 		  [SESSION_EGRESS] = {KPI_EGRESS_PACKETS, KPI_EGRESS_BYTES},
 		  [SESSION_UNDIRECTED] = {KPI_UNDIRECTED_PACKETS, KPI_UNDIRECTED_BYTES}};
+	const uint32_t marks = p->dissected->marks;
+	const uint32_t fragment = 1u << MARK_FIRST_FRAGMENT | 1u << MARK_LATER_FRAGMENT;
 
 	kpi_add(s, of[p->direction].packets, 1);
 	kpi_add(s, of[p->direction].bytes, bytes);
 	kpi_add(s, KPI_CAPTURED_BYTES, p->packet->cap_len);
-	kpi_add(s, KPI_TRUNCATED_PACKETS, p->dissected->marks >> MARK_TRUNCATED & 1);
+	kpi_add(s, KPI_TRUNCATED_PACKETS, marks >> MARK_TRUNCATED & 1);
+	kpi_add(s, KPI_FRAGMENTS, !!(marks & fragment));
 	if (p->packet->time_ns > s->last_ns)
 		__atomic_store_n(&s->last_ns, p->packet->time_ns, __ATOMIC_RELAXED);
+}
+
+static bool is_copy(struct kpis *kpi, struct kpi_session *session, const struct kpi_packet *p)
+{
+	const enum duplicate which =
+		duplicates_judge(kpi->duplicates, p->session, p->packet, p->dissected);
+
+	if (which == DUPLICATE_NONE)
+		return false;
+	kpi_add(session, KPI_DUPLICATE_PACKETS, 1);
+	kpi_add(session, KPI_EXCLUDED_PACKETS, which == DUPLICATE_COPY);
+	return which == DUPLICATE_COPY;
 }
 
 static struct kpi_sink sink_of(const struct kpis *kpi, uint32_t session, uint64_t time_ns)
@@ -73,7 +79,91 @@ static struct kpi_sink sink_of(const struct kpis *kpi, uint32_t session, uint64_
 				 .time_ns = time_ns};
 }
 
-static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
+/* ---- flows ---- */
+
+/* A SYN that nothing answers is a failed attempt, not a mirror of one direction. */
+static bool is_one_way(const struct flow *flow, const struct kpi_flow *state)
+{
+	const uint64_t packets = flow->packets[0] + flow->packets[1];
+
+	return (packets >= ONE_WAY_PACKETS || flow->last_ns - flow->first_ns > ONE_WAY_NS) &&
+	       !(flow->key.proto == INNER_TCP && tcp_is_only_asked(&state->tcp));
+}
+
+/* Each flow is counted once as either; one that is answered late, as both. */
+static void count_directions(const struct kpi_sink *sink, const struct flow *flow,
+			     struct kpi_flow *state)
+{
+	const enum kpi_l4 l4 = l4_of(&flow->key);
+
+	if (flow->packets[0] && flow->packets[1]) {
+		if (!state->is_counted_both)
+			kpi_add(sink->session, KPI_BIDIRECTIONAL_TCP + l4, 1);
+		state->is_counted_both = true;
+	} else if (!state->is_counted_one && is_one_way(flow, state)) {
+		kpi_add(sink->session, KPI_UNIDIRECTIONAL_TCP + l4, 1);
+		state->is_counted_one = true;
+	}
+}
+
+static void take_tcp(const struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
+		     const struct dissected *d, struct flow *flow)
+{
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+
+	kpi_see(sink, KPI_GROUP_TCP);
+	tcp_packet(sink, &state->tcp, p, d, flow);
+	const uint32_t idle_s = tcp_idle_s(&state->tcp);
+	if (idle_s)
+		flow_shorten(kpi->flows, flow, idle_s);
+}
+
+static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
+			   const struct packet *p, const struct dissected *d, struct flow *flow)
+{
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+
+	switch (d->key.proto) {
+	case INNER_TCP:
+		take_tcp(kpi, sink, p, d, flow);
+		break;
+	case INNER_UDP:
+		udp_packet(sink, &state->udp, p, d, flow);
+		break;
+	case INNER_SCTP:
+		sctp_packet(kpi->sctp, sink, p, d);
+		break;
+	case INNER_ICMP:
+	case INNER_ICMPV6:
+		icmp_packet(sink, &state->icmp, p, d);
+		break;
+	default:
+		break;
+	}
+}
+
+/* d has a flow key, all filled in. False: no room for the flow. */
+static bool take_flow(const struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
+		      const struct dissected *d, uint32_t bytes)
+{
+	struct flow *flow = flow_update(kpi->flows, &d->key, d->direction, bytes, sink->time_ns);
+
+	if (!flow)
+		return false;
+	kpi_see(sink, KPI_GROUP_FLOWS);
+	if (flow->packets[0] + flow->packets[1] == 1) {
+		kpi_add(sink->session, KPI_CREATED_TCP + l4_of(&flow->key), 1);
+		kpi_add(sink->session, KPI_FLOWS_TCP + l4_of(&flow->key), 1);
+	}
+	take_transport(kpi, sink, p, d, flow);
+	count_directions(sink, flow, flow_state(kpi->flows, flow));
+	return true;
+}
+
+/* ---- what is inside other packets ---- */
+
+/* The packet that an ICMP error quotes was not delivered: its flow learns it. */
+static void take_icmp_error(const struct kpis *kpi, const struct kpi_sink *sink,
 			    const struct kpi_packet *p)
 {
 	struct flow_key quoted;
@@ -96,33 +186,19 @@ static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
 		udp_refused(sink, &state->udp);
 }
 
-static void take_transport(struct kpis *kpi, const struct kpi_sink *sink,
-			   const struct kpi_packet *p, struct flow *flow)
+/* TCP of a UE, in the tunnel that carries it. */
+static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const struct kpi_packet *p)
 {
-	struct kpi_flow *state = flow_state(kpi->flows, flow);
-	uint32_t idle_s;
+	struct dissected inner;
 
-	switch (p->dissected->key.proto) {
-	case INNER_TCP:
-		kpi_see(sink, KPI_GROUP_TCP);
-		tcp_packet(sink, &state->tcp, p->packet, p->dissected, flow);
-		idle_s = tcp_idle_s(&state->tcp);
-		if (idle_s)
-			flow_shorten(kpi->flows, flow, idle_s);
-		break;
-	case INNER_UDP:
-		udp_packet(sink, &state->udp, p->packet, p->dissected, flow);
-		break;
-	case INNER_SCTP:
-		sctp_packet(kpi->sctp, sink, p->packet, p->dissected);
-		break;
-	case INNER_ICMP:
-	case INNER_ICMPV6:
-		icmp_packet(sink, &state->icmp, p->packet, p->dissected);
-		break;
-	default:
-		break;
-	}
+	if (!dissect_gtpu(p->packet->data, p->packet->len, p->dissected, &inner) ||
+	    !inner.has_flow || inner.key.proto != INNER_TCP)
+		return;
+	sink.is_ue = true;
+	inner.key.session = p->session;
+	inner.key.is_ue = 1;
+	if (!take_flow(kpi, &sink, p->packet, &inner, inner.ip_len))
+		p->dissected->marks |= 1u << MARK_FLOW_FULL;
 }
 
 void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
@@ -133,39 +209,37 @@ void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
 	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
 
 	kpi_see(&sink, KPI_GROUP_FEED);
+	if (is_copy(kpi, sink.session, p))
+		return;
 	count_volume(sink.session, p, bytes);
 	if (!d->has_flow) {
 		take_icmp_error(kpi, &sink, p);
 		return;
 	}
 	d->key.session = p->session;
-	struct flow *flow = flow_update(kpi->flows, &d->key, d->direction, bytes, sink.time_ns);
-	if (!flow) {
+	kpi_add(sink.session, KPI_PROTOCOL_PACKETS_TCP + l4_of(&d->key), 1);
+	kpi_add(sink.session, KPI_PROTOCOL_BYTES_TCP + l4_of(&d->key), bytes);
+	if (!take_flow(kpi, &sink, p->packet, d, bytes))
 		d->marks |= 1u << MARK_FLOW_FULL;
-		return;
-	}
-	kpi_see(&sink, KPI_GROUP_FLOWS);
-	if (flow->packets[0] + flow->packets[1] == 1) {
-		kpi_count(&sink, kpis_of(flow)->created, 1);
-		kpi_count(&sink, kpis_of(flow)->alive, 1);
-	}
-	take_transport(kpi, &sink, p, flow);
+	if (d->key.proto == INNER_UDP)
+		take_tunnelled(kpi, sink, p);
 }
+
+/* ---- ends ---- */
 
 static enum kpi ended_of(const struct flow *flow, const struct kpi_flow *state, enum flow_end why)
 {
+	const enum kpi_l4 l4 = l4_of(&flow->key);
+	const enum tcp_end end =
+		flow->key.proto == INNER_TCP ? tcp_handshake_end(&state->tcp.handshake) : TCP_ALIVE;
+
 	if (why == FLOW_EVICTED)
-		return kpis_of(flow)->ended_evicted;
-	if (flow->key.proto != INNER_TCP)
-		return kpis_of(flow)->ended_idle;
-	switch (tcp_handshake_end(&state->tcp.handshake)) {
-	case TCP_FIN:
-		return KPI_ENDED_TCP_FIN;
-	case TCP_RST:
-		return KPI_ENDED_TCP_RST;
-	default:
-		return KPI_ENDED_TCP_IDLE;
-	}
+		return KPI_ENDED_EVICTED_TCP + l4;
+	if (end == TCP_FIN)
+		return flow->key.is_ue ? KPI_ENDED_FIN_UE_TCP : KPI_ENDED_FIN_TCP;
+	if (end == TCP_RST)
+		return flow->key.is_ue ? KPI_ENDED_RST_UE_TCP : KPI_ENDED_RST_TCP;
+	return KPI_ENDED_IDLE_TCP + l4;
 }
 
 static void end_flow(void *arg, const struct flow *flow, const void *state_of_flow,
@@ -173,10 +247,11 @@ static void end_flow(void *arg, const struct flow *flow, const void *state_of_fl
 {
 	const struct kpis *kpi = arg;
 	const struct kpi_flow *state = state_of_flow;
-	const struct kpi_sink sink = sink_of(kpi, flow->key.session, flow->last_ns);
+	struct kpi_sink sink = sink_of(kpi, flow->key.session, flow->last_ns);
 
-	kpi_count(&sink, kpis_of(flow)->alive, UINT64_MAX); /* one less */
-	kpi_count(&sink, ended_of(flow, state, why), 1);
+	kpi_add(sink.session, KPI_FLOWS_TCP + l4_of(&flow->key), UINT64_MAX); /* one less */
+	kpi_add(sink.session, ended_of(flow, state, why), 1);
+	sink.is_ue = flow->key.is_ue;
 	switch (flow->key.proto) {
 	case INNER_TCP:
 		tcp_ended(&sink, &state->tcp, flow);
@@ -242,7 +317,8 @@ int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err
 	const struct flow_config flows = flow_config(config, kpi);
 	const struct sctp_config sctp = sctp_config(config, &kpi->memory);
 	int ret = flow_open(&kpi->flows, &flows, err);
-	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err))) {
+	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err)) ||
+	    (ret = duplicates_open(&kpi->duplicates, config->sessions_max, config->key, err))) {
 		kpi_close(kpi);
 		return ret;
 	}
@@ -254,6 +330,7 @@ void kpi_close(struct kpis *kpi)
 {
 	if (!kpi)
 		return;
+	duplicates_close(kpi->duplicates);
 	sctp_close(kpi->sctp);
 	flow_close(kpi->flows);
 	free(kpi);
@@ -264,5 +341,6 @@ size_t kpi_memory(const struct kpi_config *config)
 	const struct flow_config flows = flow_config(config, NULL);
 	const struct sctp_config sctp = sctp_config(config, NULL);
 
-	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp);
+	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp) +
+	       duplicates_memory(config->sessions_max);
 }

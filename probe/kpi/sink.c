@@ -60,10 +60,11 @@ void kpi_see(const struct kpi_sink *sink, enum kpi_group group)
 
 bool kpi_sees_both(const struct kpi_session *s)
 {
-	const uint64_t one = s->value[KPI_UNIDIRECTIONAL_TCP] + s->value[KPI_UNIDIRECTIONAL_UDP] +
-			     s->value[KPI_UNIDIRECTIONAL_SCTP] + s->value[KPI_UNIDIRECTIONAL_ICMP];
-	const uint64_t both = s->value[KPI_BIDIRECTIONAL_TCP] + s->value[KPI_BIDIRECTIONAL_UDP] +
-			      s->value[KPI_BIDIRECTIONAL_SCTP] + s->value[KPI_BIDIRECTIONAL_ICMP];
+	uint64_t one = 0, both = 0;
 
+	for (enum kpi_l4 l4 = KPI_L4_TCP; l4 <= KPI_L4_ICMP; l4++) {
+		one += s->value[KPI_UNIDIRECTIONAL_TCP + l4];
+		both += s->value[KPI_BIDIRECTIONAL_TCP + l4];
+	}
 	return both > one;
 }

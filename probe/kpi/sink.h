@@ -38,6 +38,9 @@ enum kpi_histogram {
 	KPI_HISTOGRAMS
 };
 
+/* The order of the rows that have a label l4 or protocol. */
+enum kpi_l4 { KPI_L4_TCP, KPI_L4_UDP, KPI_L4_SCTP, KPI_L4_ICMP, KPI_L4_OTHER, KPI_L4_UE_TCP };
+
 struct kpi_session {      /* of one worker */
 	uint64_t last_ns; /* latest packet, source clock; 0: none yet */
 	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */

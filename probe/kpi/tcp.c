@@ -24,6 +24,11 @@ void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packe
 	}
 }
 
+bool tcp_is_only_asked(const struct tcp *tcp)
+{
+	return tcp->handshake.phase == TCP_ASKED;
+}
+
 uint32_t tcp_idle_s(const struct tcp *tcp)
 {
 	return tcp_handshake_end(&tcp->handshake) == TCP_ALIVE ? 0 : CLOSED_IDLE_S;

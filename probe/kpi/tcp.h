@@ -21,6 +21,8 @@ struct tcp {
 
 void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packet *packet,
 		const struct dissected *d, const struct flow *flow);
+/* Was there nothing but SYNs of one side so far? */
+bool tcp_is_only_asked(const struct tcp *tcp);
 /* How many seconds of silence end the connection; 0: those of every TCP flow. */
 uint32_t tcp_idle_s(const struct tcp *tcp);
 /* The connection is over; sink is of its last packet's time. */

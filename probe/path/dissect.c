@@ -181,3 +181,10 @@ void dissect_frame(const uint8_t *data, uint32_t len, uint32_t cap_len, struct d
 	if (in.l4)
 		dissect_transport(&in, data, len, out);
 }
+
+bool dissect_gtpu(const uint8_t *data, uint32_t len, const struct dissected *outer,
+		  struct dissected *inner)
+{
+	(void)data, (void)len, (void)outer, (void)inner;
+	return false;
+}

@@ -18,7 +18,7 @@
 struct flow_key {
 	uint32_t session;       /* 0 from dissect: the worker fills it in */
 	uint8_t version, proto; /* IP version; protocol behind the IPv6 extension headers */
-	uint16_t pad;           /* 0 */
+	uint16_t is_ue;         /* 1: inside GTP-U; 0 from dissect_frame */
 	struct address a, b;
 	uint16_t port_a, port_b; /* host order; ICMP echo: identifier in both; without ports: 0 */
 };
@@ -46,3 +46,8 @@ struct dissected {
  * by addresses. Not: later fragments, other ICMP (errors belong to the flow they quote), not IP.
  */
 void dissect_frame(const uint8_t *data, uint32_t len, uint32_t cap_len, struct dissected *out);
+
+/* The IP packet that outer, of dissect_frame, carries as GTPv1-U G-PDU (TS 29.281 section 5);
+ * offsets are from data. False: it carries none, or its header is cut. */
+bool dissect_gtpu(const uint8_t *data, uint32_t len, const struct dissected *outer,
+		  struct dissected *inner);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -139,6 +140,7 @@ void stats_labels(struct stats *s, uint32_t session, struct session_labels *out)
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (!(before & 1) && before == __atomic_load_n(&l->sequence, __ATOMIC_RELAXED))
 			return;
+		(void)sched_yield(); /* the writer may be waiting for this CPU */
 	}
 }
 

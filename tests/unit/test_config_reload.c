@@ -37,6 +37,7 @@ static const struct {
 	 "can grow to 400, 4 times that of the start; running is 100"},
 	{"sessions-max", "100", "99", "can become less at a start only; running is 100"},
 	{"flows-max", "128", "256", "takes effect at a start; running is 128"},
+	{"associations-max", "64", "128", "takes effect at a start; running is 64"},
 	{"series-max", "200", "300", "takes effect at a start; running is 200"},
 	{"histograms-max", "5", "6", "takes effect at a start; running is 5"},
 	{"chunks", "4", "5", "takes effect at a start; running is 4"},

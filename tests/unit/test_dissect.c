@@ -359,7 +359,7 @@ static void cut_everywhere(const uint8_t *data, uint32_t len, void *arg)
 		cr_assert(!d.has_flow || d.l4);
 		cr_assert_leq(d.l4, cut);
 		cr_assert_geq(d.payload, d.l4 ? d.l4 : INNER_ETHERNET_LEN);
-		cr_assert_eq(d.key.pad, 0);
+		cr_assert_eq(d.key.is_ue, 0);
 		cr_assert(memcmp(&d.key.a, &d.key.b, sizeof(d.key.a)) <= 0);
 	}
 }

@@ -176,12 +176,12 @@ Test(kpi, flows_are_counted_by_session_and_transport)
 	cr_assert_eq(value(1, KPI_CREATED_ICMP), 1);
 	cr_assert_eq(value(1, KPI_CREATED_OTHER), 1);
 	expire(10000);
-	cr_assert_eq(value(0, KPI_ENDED_UDP_IDLE), 2);
-	cr_assert_eq(value(1, KPI_ENDED_UDP_IDLE), 1);
-	cr_assert_eq(value(1, KPI_ENDED_TCP_IDLE), 1);
-	cr_assert_eq(value(1, KPI_ENDED_SCTP_IDLE), 1);
-	cr_assert_eq(value(1, KPI_ENDED_ICMP_IDLE), 1);
-	cr_assert_eq(value(1, KPI_ENDED_OTHER_IDLE), 1);
+	cr_assert_eq(value(0, KPI_ENDED_IDLE_UDP), 2);
+	cr_assert_eq(value(1, KPI_ENDED_IDLE_UDP), 1);
+	cr_assert_eq(value(1, KPI_ENDED_IDLE_TCP), 1);
+	cr_assert_eq(value(1, KPI_ENDED_IDLE_SCTP), 1);
+	cr_assert_eq(value(1, KPI_ENDED_IDLE_ICMP), 1);
+	cr_assert_eq(value(1, KPI_ENDED_IDLE_OTHER), 1);
 	for (uint32_t s = 0; s < SESSIONS; s++)
 		for (unsigned which = KPI_FLOWS_TCP; which <= KPI_FLOWS_OTHER; which++)
 			cr_assert_eq(value(s, which), 0);
@@ -192,7 +192,7 @@ Test(kpi, flow_that_begins_anew_is_counted_again)
 	take_udp(1, false, 0);
 	take_udp(1, false, 1000);
 	cr_assert_eq(value(0, KPI_CREATED_UDP), 2);
-	cr_assert_eq(value(0, KPI_ENDED_UDP_IDLE), 1);
+	cr_assert_eq(value(0, KPI_ENDED_IDLE_UDP), 1);
 	cr_assert_eq(value(0, KPI_FLOWS_UDP), 1);
 }
 
@@ -223,11 +223,11 @@ Test(kpi, closed_connection_ends_soon_and_says_why)
 	expire(6 + 28);
 	cr_assert_eq(value(0, KPI_FLOWS_TCP), 3);
 	expire(6 + 33);
-	cr_assert_eq(value(0, KPI_ENDED_TCP_FIN), 1);
-	cr_assert_eq(value(0, KPI_ENDED_TCP_RST), 1);
+	cr_assert_eq(value(0, KPI_ENDED_FIN_TCP), 1);
+	cr_assert_eq(value(0, KPI_ENDED_RST_TCP), 1);
 	cr_assert_eq(value(0, KPI_FLOWS_TCP), 1);
 	expire(6 + 603);
-	cr_assert_eq(value(0, KPI_ENDED_TCP_IDLE), 1, "half closed is not closed");
+	cr_assert_eq(value(0, KPI_ENDED_IDLE_TCP), 1, "half closed is not closed");
 }
 
 Test(kpi, ports_taken_again_are_open_again)

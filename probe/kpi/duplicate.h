@@ -1,0 +1,45 @@
+/*
+ * duplicate: packets that a mirror delivered more than once, told from packets that were sent
+ * twice.
+ *
+ * Two packets of a session are the same when all is equal that a sender changes from packet to
+ * packet: addresses, protocol, IP length, IPv4 identification and fragment offset, transport header
+ * with its options, and the first 16 bytes behind it; not TTL and IP checksum, which routers
+ * change. They must come within 5 ms (kpis.md 1.1: earlier than any retransmission).
+ *
+ * Some packets are honestly sent twice: duplicate ACKs and GTP-U end markers. So copies are left
+ * out only in a session that is doubled as a whole: of its packets, up to the one that has just
+ * come again, more than a third have come again. The packets that are honestly sent twice do not
+ * vote.
+ *
+ * One per worker, called by it alone. All memory is allocated at open.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "path/decap.h"
+#include "path/dissect.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DUPLICATE_WINDOW_NS 5000000u
+
+enum duplicate {
+	DUPLICATE_NONE,
+	DUPLICATE_HONEST, /* the same as an earlier one, in a session that is not doubled */
+	DUPLICATE_COPY,   /* of the mirror's */
+};
+
+struct duplicates;
+
+int duplicates_open(struct duplicates **out, uint32_t sessions_max, const uint8_t key[16],
+		    struct err *err);
+/* Takes NULL. */
+void duplicates_close(struct duplicates *duplicates);
+/* Bytes that duplicates_open allocates. */
+size_t duplicates_memory(uint32_t sessions_max);
+
+/* session is below sessions_max. */
+enum duplicate duplicates_judge(struct duplicates *duplicates, uint32_t session,
+				const struct packet *packet, const struct dissected *d);
