@@ -1,0 +1,203 @@
+#include "kpi/duplicate.h"
+
+#include <criterion/criterion.h>
+
+#include "../support/packet.h"
+
+#define MS       UINT64_C(1000000)
+#define START    (UINT64_C(1795302174000) * MS)
+#define SESSIONS 2
+
+#define SYN 0x02
+#define ACK 0x10
+
+static struct duplicates *duplicates;
+static uint32_t session;
+
+static void prepare(void)
+{
+	static const uint8_t key[16] = {1, 2, 3};
+	struct err err;
+
+	cr_assert_eq(duplicates_open(&duplicates, SESSIONS, key, &err), 0);
+}
+
+static void tear_down(void)
+{
+	duplicates_close(duplicates);
+}
+
+TestSuite(duplicate, .init = prepare, .fini = tear_down);
+
+static enum duplicate judge(struct build *b, uint64_t us)
+{
+	const struct packet p = {.time_ns = START + us * 1000,
+				 .data = packet_guard(build_data(b), b->len),
+				 .len = b->len,
+				 .cap_len = b->len};
+	struct dissected d;
+
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	return duplicates_judge(duplicates, session, &p, &d);
+}
+
+/* A datagram that is like no other number's. */
+static struct build datagram(uint16_t number)
+{
+	struct build b = build_payload(100);
+
+	build_udp(&b, 1000, 2000);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_data(&b)[4] = (uint8_t)(number >> 8);
+	build_data(&b)[5] = (uint8_t)number;
+	build_ethernet(&b, 0x0800);
+	return b;
+}
+
+static enum duplicate take(uint16_t number, uint64_t us)
+{
+	struct build b = datagram(number);
+
+	return judge(&b, us);
+}
+
+static enum duplicate take_ack(uint64_t us)
+{
+	struct build b = build_payload(0);
+
+	build_tcp(&b, 1000, 80);
+	build_data(&b)[13] = ACK;
+	build_ipv4(&b, 6, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&b, 0x0800);
+	return judge(&b, us);
+}
+
+static enum duplicate take_end_marker(uint64_t us)
+{
+	struct build b = build_payload(8);
+
+	build_data(&b)[0] = 0x30;
+	build_data(&b)[1] = 254;
+	build_udp(&b, 2152, 2152);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&b, 0x0800);
+	return judge(&b, us);
+}
+
+Test(duplicate, what_a_sender_changes_makes_it_another_packet)
+{
+	cr_assert_eq(take(1, 0), DUPLICATE_NONE);
+	cr_assert_eq(take(2, 10), DUPLICATE_NONE);
+	struct build b = datagram(1);
+	build_data(&b)[14 + 20 + 8] ^= 1; /* first byte behind UDP */
+	cr_assert_eq(judge(&b, 20), DUPLICATE_NONE);
+	cr_assert_neq(take(1, 30), DUPLICATE_NONE);
+}
+
+Test(duplicate, what_a_router_changes_does_not)
+{
+	struct build b = datagram(1);
+
+	cr_assert_eq(take(1, 0), DUPLICATE_NONE);
+	build_data(&b)[14 + 8]--;      /* TTL */
+	build_data(&b)[14 + 10] ^= 55; /* checksum */
+	cr_assert_neq(judge(&b, 10), DUPLICATE_NONE);
+}
+
+Test(duplicate, copies_come_within_5_ms)
+{
+	cr_assert_eq(take(1, 0), DUPLICATE_NONE);
+	cr_assert_eq(take(1, 5200), DUPLICATE_NONE);
+	cr_assert_neq(take(1, 5200 + 4900), DUPLICATE_NONE);
+	cr_assert_neq(take(1, 5200 - 4900), DUPLICATE_NONE, "also when it is in front");
+}
+
+Test(duplicate, sessions_are_apart)
+{
+	cr_assert_eq(take(1, 0), DUPLICATE_NONE);
+	session = 1;
+	cr_assert_eq(take(1, 10), DUPLICATE_NONE);
+}
+
+Test(duplicate, a_doubled_session_is_known_from_its_first_packet_on)
+{
+	for (uint16_t i = 1; i < 1000; i++) {
+		cr_assert_eq(take(i, i * 100u), DUPLICATE_NONE);
+		cr_assert_eq(take(i, i * 100u + 50), DUPLICATE_COPY);
+	}
+}
+
+Test(duplicate, copies_that_come_in_bulk_later_are_copies)
+{
+	for (uint16_t burst = 0; burst < 20; burst++)
+		for (unsigned copy = 0; copy < 3; copy++)
+			for (uint16_t i = 0; i < 40; i++)
+				cr_assert_eq(take((uint16_t)(40 * burst + i + 1),
+						  10000u * burst + 1000u * copy + i),
+					     copy ? DUPLICATE_COPY : DUPLICATE_NONE);
+}
+
+Test(duplicate, copies_of_one_direction_are_copies)
+{
+	for (uint16_t i = 1; i < 1000; i++) {
+		cr_assert_eq(take(i, i * 100u), DUPLICATE_NONE);
+		if (i % 2)
+			cr_assert_eq(take(i, i * 100u + 50), DUPLICATE_COPY);
+	}
+}
+
+Test(duplicate, what_is_honestly_sent_thrice_stays)
+{
+	take_ack(0);
+	cr_assert_eq(take_ack(10), DUPLICATE_HONEST, "with nothing else to judge by");
+	for (uint16_t i = 1; i < 10; i++)
+		take(i, i * 100u);
+	cr_assert_eq(take_ack(1000), DUPLICATE_HONEST);
+	cr_assert_eq(take_ack(1001), DUPLICATE_HONEST);
+	take_end_marker(1010);
+	cr_assert_eq(take_end_marker(1020), DUPLICATE_HONEST);
+	cr_assert_eq(take_end_marker(1030), DUPLICATE_HONEST);
+	cr_assert_eq(take(9, 1040), DUPLICATE_HONEST, "one packet is not a doubled session");
+}
+
+Test(duplicate, in_a_doubled_session_they_are_copies)
+{
+	take(1, 0);
+	take(1, 10);
+	take_ack(20);
+	cr_assert_eq(take_ack(30), DUPLICATE_COPY);
+}
+
+Test(duplicate, a_session_that_is_no_longer_doubled_is_healthy_soon)
+{
+	for (uint16_t i = 1; i < 100; i++) {
+		take(i, i * 100u);
+		take(i, i * 100u + 50);
+	}
+	for (uint16_t i = 100; i < 500; i++)
+		take(i, i * 100u);
+	cr_assert_eq(take(499, 50000), DUPLICATE_HONEST);
+}
+
+Test(duplicate, no_cut_reads_beyond_the_packet)
+{
+	struct build b = datagram(1);
+	const uint32_t len = b.len;
+
+	for (uint32_t n = 0; n <= len; n++) {
+		const struct packet p = {
+			.data = packet_guard(build_data(&b), n), .len = n, .cap_len = n};
+		struct dissected d;
+		dissect_frame(p.data, n, n, &d);
+		(void)duplicates_judge(duplicates, 0, &p, &d);
+	}
+}
+
+Test(duplicate, what_is_not_ip_is_never_the_same)
+{
+	struct build b = build_payload(46);
+
+	build_ethernet(&b, 0x0806);
+	cr_assert_eq(judge(&b, 0), DUPLICATE_NONE);
+	cr_assert_eq(judge(&b, 1), DUPLICATE_NONE);
+}
