@@ -16,6 +16,9 @@
 #define ONE_WAY_PACKETS 10
 #define ONE_WAY_NS      UINT64_C(5000000000)
 
+/* A session's packets are judged apart from those in its tunnels. */
+#define DUPLICATES_OF 2
+
 struct kpis {
 	struct kpi_memory memory;
 	uint32_t sessions_max;
@@ -62,8 +65,8 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 
 static bool is_copy(struct kpis *kpi, struct kpi_session *session, const struct kpi_packet *p)
 {
-	const enum duplicate which =
-		duplicates_judge(kpi->duplicates, p->session, p->packet, p->dissected);
+	const enum duplicate which = duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session,
+						      p->packet, p->dissected);
 
 	if (which == DUPLICATE_NONE)
 		return false;
@@ -186,13 +189,16 @@ static void take_icmp_error(const struct kpis *kpi, const struct kpi_sink *sink,
 		udp_refused(sink, &state->udp);
 }
 
-/* TCP of a UE, in the tunnel that carries it. */
+/* TCP of a UE, in the tunnel that carries it. Where a gateway is mirrored every packet of a UE
+ * comes by two tunnels: what copies the outer packets are not, the inner ones are. */
 static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const struct kpi_packet *p)
 {
 	struct dissected inner;
 
 	if (!dissect_gtpu(p->packet->data, p->packet->len, p->dissected, &inner) ||
-	    !inner.has_flow || inner.key.proto != INNER_TCP)
+	    !inner.has_flow || inner.key.proto != INNER_TCP ||
+	    duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session + 1, p->packet, &inner) ==
+		    DUPLICATE_COPY)
 		return;
 	sink.is_ue = true;
 	inner.key.session = p->session;
@@ -318,7 +324,8 @@ int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err
 	const struct sctp_config sctp = sctp_config(config, &kpi->memory);
 	int ret = flow_open(&kpi->flows, &flows, err);
 	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err)) ||
-	    (ret = duplicates_open(&kpi->duplicates, config->sessions_max, config->key, err))) {
+	    (ret = duplicates_open(&kpi->duplicates, DUPLICATES_OF * config->sessions_max,
+				   config->key, err))) {
 		kpi_close(kpi);
 		return ret;
 	}
@@ -342,5 +349,5 @@ size_t kpi_memory(const struct kpi_config *config)
 	const struct sctp_config sctp = sctp_config(config, NULL);
 
 	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp) +
-	       duplicates_memory(config->sessions_max);
+	       duplicates_memory(DUPLICATES_OF * config->sessions_max);
 }

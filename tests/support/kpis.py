@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""kpis: judges the KPIs of metrics files. Usage:
+
+  kpis.py same A B [--timeless]   the same numbers, summed over sessions; --timeless: only those that
+                                  do not depend on when packets came
+  kpis.py value FILE METRIC       the sum of a metric, with what labels it is given, over sessions
+
+Which direction a session's first packets had is learned while they come: only the sum of ingress,
+egress and undirected is compared. Prints how many were compared; exit 1 with a sentence each."""
+
+import re
+import sys
+from collections import Counter
+from decimal import Decimal
+
+SAMPLE = re.compile(r"^(vxprobe_\w+)\{(.*)\} (\S+)$", re.M)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+OF_SESSION = {"source", "vni", "generation"}
+DIRECTION = re.compile(r"_session_(ingress|egress|undirected)_")
+# What a session is called, and when its last packet came, is no KPI.
+LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$")
+# Times, and what is told by them: kinds of retransmission, idle ends.
+TIMED = re.compile(r"_seconds|_wireshark_|tcp_(out_of_order|retransmitted|connection_failures|rtt)|sctp_(heart|path|.*fail|.*ended)|"
+                   r"flows|unanswered|duplicate|excluded|icmp_echo_un|sctp_associations$")
+
+
+def kpis(path):
+    found = Counter()
+    with open(path, encoding="utf-8") as file:
+        for metric, labels, value in SAMPLE.findall(file.read()):
+            pairs = dict(LABEL.findall(labels))
+            if OF_SESSION <= pairs.keys() and not LEFT_OUT.search(metric):
+                rest = ",".join(f'{k}="{v}"' for k, v in pairs.items() if k not in OF_SESSION)
+                found[DIRECTION.sub("_session_all_", metric) + "{" + rest + "}"] += Decimal(value)
+    return found
+
+
+def same(a, b, timeless=False):
+    left, right = kpis(a), kpis(b)
+    names = sorted(n for n in left.keys() | right.keys() if not (timeless and TIMED.search(n)))
+    wrong = [n for n in names if left.get(n) != right.get(n)]
+    for name in wrong:
+        print(f"{name}: {left.get(name)} in {a}, {right.get(name)} in {b}", file=sys.stderr)
+    if wrong or not any(left[n] for n in names):
+        sys.exit(f"kpis: {len(wrong)} of {len(names)} differ" if names else "kpis: nothing to compare")
+    print(f"{len(names)} KPIs, {sum(bool(left[n]) for n in names)} of them not 0")
+
+
+def value(path, metric):
+    name, _, labels = metric.partition("{")
+    wanted = set(LABEL.findall(labels))
+    total = sum(v for n, v in kpis(path).items()
+                if n.partition("{")[0] == name and wanted <= set(LABEL.findall(n)))
+    print(total)
+
+
+def main():
+    match sys.argv[1:]:
+        case ["same", a, b]:
+            same(a, b)
+        case ["same", a, b, "--timeless"]:
+            same(a, b, True)
+        case ["value", path, metric]:
+            value(path, metric)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
