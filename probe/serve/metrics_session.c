@@ -14,9 +14,16 @@ static const char sample_rest[] =
 /* Of all families' heads. */
 #define HEADS_LEN 32768
 
-/* Samples that every session has, info and last packet; and at most, with every counter. */
-#define SAMPLES     2u
-#define SAMPLES_MAX (SAMPLES + (unsigned)KPI_MAX)
+/* Samples besides the counters: info, last packet. Those that every session has; at most. */
+#define OWN_SAMPLES 2u
+enum {
+	SAMPLES = OWN_SAMPLES
+#define KPI(name, group, ...) +(KPI_GROUP_##group == KPI_GROUP_FEED)
+#include "kpi/kpis.def"
+#undef KPI
+	,
+	SAMPLES_MAX = OWN_SAMPLES + KPI_MAX
+};
 
 /* Of a histogram: buckets, that without an edge, sum and count. */
 #define HISTOGRAM_SAMPLES (HISTOGRAM_CLASSIC + 3)
@@ -76,7 +83,7 @@ static uint32_t histograms_of(const struct view *v, uint32_t id)
 
 static uint32_t series_of(uint32_t groups, uint32_t histograms)
 {
-	uint32_t n = SAMPLES + HISTOGRAM_SAMPLES * (uint32_t)__builtin_popcount(histograms);
+	uint32_t n = OWN_SAMPLES + HISTOGRAM_SAMPLES * (uint32_t)__builtin_popcount(histograms);
 
 	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
 		n += groups >> view_kpi_rows[kpi].group & 1;

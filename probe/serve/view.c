@@ -43,7 +43,7 @@ uint64_t view_last_packet_ns(const struct view *v, uint32_t session)
 
 uint32_t view_groups(const struct view *v, uint32_t session)
 {
-	uint32_t groups = 0;
+	uint32_t groups = 1u << KPI_GROUP_FEED;
 
 	for (uint32_t w = 0; w < v->ledger.stats->workers; w++)
 		groups |= __atomic_load_n(&stats_kpi(v->ledger.stats, w, session)->groups,

@@ -35,7 +35,7 @@ uint32_t view_sessions(const struct view *view);
 bool view_is_active(const struct view *view, uint32_t session, uint64_t now_ns);
 /* Wall clock of its last measured packet; 0: it had none. */
 uint64_t view_last_packet_ns(const struct view *view, uint32_t session);
-/* Bit per enum kpi_group: those that any worker has seen. */
+/* Bit per enum kpi_group: FEED, and those that any worker has seen. */
 uint32_t view_groups(const struct view *view, uint32_t session);
 /* Sum over the workers. */
 uint64_t view_kpi(const struct view *view, uint32_t session, enum kpi kpi);

@@ -60,6 +60,7 @@ uint32_t served_add(struct view *v, const char *source, uint32_t vni, uint64_t p
 	stats_session_name(&session, labels.name);
 	stats_set_labels(s, id, &labels);
 	kpi->last_ns = last_ns;
+	kpi->groups = 1u << KPI_GROUP_FLOWS;
 	kpi->value[KPI_INGRESS_PACKETS] = packets;
 	kpi->value[KPI_INGRESS_BYTES] = 100 * packets;
 	s->n_sessions = id + 1;
