@@ -75,7 +75,8 @@ bool tcp_segment_read(struct tcp_segment *out, const struct packet *p, const str
 				    .ip_len = len + d->l4 - d->l3,
 				    .window = wire_u16(t + 14),
 				    .flags = t[13],
-				    .direction = d->direction};
+				    .direction = d->direction,
+				    .is_fragment = d->marks >> MARK_FIRST_FRAGMENT & 1};
 	out->end =
 		out->seq + out->len + !!(out->flags & TCP_FLAG_SYN) + !!(out->flags & TCP_FLAG_FIN);
 	read_options(out, t + HEADER_LEN, t + (head < captured ? head : captured));

@@ -31,6 +31,7 @@ struct tcp_segment {
 	uint32_t ip_len; /* bytes of the IP packet */
 	uint16_t window; /* as it stands in the header */
 	uint8_t flags, direction;
+	bool is_fragment; /* the first one of its IP packet: len is not all of its data */
 	uint8_t n_sacks;
 	bool has_scale, has_timestamps;
 	uint8_t scale; /* shift of the windows to come; of a SYN */
