@@ -1,5 +1,9 @@
 #include "kpi/tcp.h"
 
+static_assert((int)KPI_TCP_WIRESHARK_ACK_LOST_SEGMENT - (int)KPI_TCP_WIRESHARK_RETRANSMISSION ==
+		      (int)TCP_WIRESHARK_ACK_LOST_SEGMENT,
+	      "a row for each class, in their order");
+
 /* Last packets of a closed connection come within seconds; a new one may take its ports early. */
 #define CLOSED_IDLE_S 30
 
@@ -12,6 +16,10 @@ void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packe
 	(void)flow;
 	if (!tcp_segment_read(&s, packet, d))
 		return;
+	const uint32_t classes = tcp_wireshark_segment(&tcp->wireshark, &s);
+	for (unsigned i = 0; i < TCP_WIRESHARK_CLASSES; i++)
+		if (classes >> i & 1)
+			kpi_count(sink, KPI_TCP_WIRESHARK_RETRANSMISSION + i, 1);
 	switch (tcp_handshake_segment(&tcp->handshake, &s, &ns)) {
 	case TCP_SERVER_HALF:
 		kpi_observe(sink, KPI_TCP_HANDSHAKE_SERVER, ns);

@@ -11,12 +11,14 @@
 
 #include "kpi/sink.h"
 #include "kpi/tcp_handshake.h"
+#include "kpi/tcp_wireshark.h"
 #include "path/flow.h"
 
 #include <stdint.h>
 
 struct tcp {
 	struct tcp_handshake handshake;
+	struct tcp_wireshark wireshark;
 };
 
 void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packet *packet,
