@@ -1,0 +1,133 @@
+"""oracle: captures as a mirror would carry them, and what tshark says of them.
+
+Shared by what compares the probe with tshark packet by packet. Every capture becomes Ethernet of
+one interface; vxmirror wraps it; mirrored() takes the packets out again, each with the length that
+it had before it was cut (kpis.md 0, 2.11: of a tunnelled and cut packet tshark would take the
+tunnel's length). Frames keep their numbers: the Nth of one is the Nth of the others."""
+
+import struct
+import subprocess
+from pathlib import Path
+
+import capture
+
+IP_AT = {0: 4, 108: 4, 12: 0, 14: 0, 101: 0, 113: 16, 276: 20}  # NULL, LOOP, RAW, SLL, SLL2
+ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
+MACS = bytes.fromhex("02ee0000000102dd00000001")  # all frames of an interface have one in common
+TAGS = {b"\x81\x00", b"\x88\xa8"}
+OUTER_IPV4, OUTER_IPV6 = 14 + 20 + 8 + 8, 14 + 40 + 8 + 8
+# The probe reassembles no IP packets.
+OPTIONS = ("-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE")
+
+
+class Wrong(Exception):
+    """A program failed, or the probe and the oracle differ; one sentence."""
+
+
+def run(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace",
+                          stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise Wrong(f"{' '.join(map(str, command))}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+# ---- captures ----
+
+def as_mirrored(p):
+    """The packet as Ethernet with the one MAC that all frames of an interface have; None: no IP."""
+    if p.linktype == capture.ETHERNET:
+        return MACS + p.data[12:] if len(p.data) > 12 else p.data
+    return as_ethernet(p.data[IP_AT[p.linktype]:]) if p.linktype in IP_AT else None
+
+
+def as_ethernet(ip):
+    """An Ethernet frame of an IP packet; None: it is none."""
+    ethertype = ETHERTYPES.get(ip[0] >> 4 if ip else 0)
+    return MACS + ethertype + ip if ethertype else None
+
+
+def packets(path):
+    """Those of a capture, up to its damage if it has one."""
+    with open(path, "rb") as stream:
+        try:
+            yield from capture.Capture(stream)
+        except capture.Damaged:
+            pass  # what came before counts
+
+
+def ethernet(path, out):
+    with capture.Pcap(out) as file:
+        for p in packets(path):
+            data = as_mirrored(p)
+            if data:
+                file.add(p.time_ns % (10**9 << 32), data)  # of a damaged file it may be more
+    return out
+
+
+def wrap(build, path, folder, *options):
+    """The capture as a mirror would send it."""
+    wrapped = folder / "wrapped.pcapng"
+    run(build / "vxmirror", "wrap", ethernet(path, folder / "ethernet.pcap"), wrapped, *options)
+    return wrapped
+
+
+def ip_at(frame):
+    """Where the IP header of an Ethernet frame begins; None: none."""
+    at = 12
+    while frame[at:at + 2] in TAGS:
+        at += 4
+    return at + 2 if frame[at:at + 2] in ETHERTYPES.values() and len(frame) > at + 2 else None
+
+
+def ip_length(ip):
+    """What an IP header says; 0: nothing."""
+    at, more = (2, 0) if ip[0] >> 4 == 4 else (4, 40)
+    length = int.from_bytes(ip[at:at + 2], "big") if len(ip) >= at + 2 else 0
+    return length and length + more
+
+
+def original_length(frame):
+    """Bytes of an Ethernet frame before it was cut."""
+    at = ip_at(frame)
+    return max(len(frame), at + ip_length(frame[at:])) if at else len(frame)
+
+
+def mirrored(wrapped, out, wanted=None, inside=lambda frame: frame):
+    """(out, the frames that were mirrored; their numbers in wrapped), or of the wanted ones alone.
+
+    inside: what to take of a mirrored frame; None: nothing."""
+    numbers = []
+    with capture.Pcap(out) as file:
+        for number, p in enumerate(packets(wrapped), 1):
+            if wanted is not None and number not in wanted:
+                continue
+            outer = OUTER_IPV4 if p.data[12:14] == ETHERTYPES[4] else OUTER_IPV6
+            frame = inside(p.data[outer:])
+            if frame:
+                numbers.append(number)
+                write(file, p.time_ns, frame)
+    return out, numbers
+
+
+def write(file, time_ns, frame):
+    file.file.write(struct.pack("<IIII", time_ns // 10**9, time_ns % 10**9, len(frame),
+                                original_length(frame)) + frame)
+
+
+# ---- what is said ----
+
+def tshark(path, fields, wanted="tcp && !icmp && !icmpv6", options=()):
+    """The fields of every wanted packet, each a list of its occurrences from the outside in."""
+    table = run("tshark", "-n", "-r", path, *OPTIONS, *options, "-Y", wanted, "-T", "fields",
+                "-E", "occurrence=a", *(word for field in fields for word in ("-e", field)))
+    for line in table.splitlines():
+        yield dict(zip(fields, (value.split(",") for value in line.split("\t"))))
+
+
+def events(build, wrapped):
+    """(frame, metric with labels, change) of every change that the probe makes; frame 0: at the end."""
+    for line in run(Path(build) / "events", wrapped).splitlines():
+        _, frame, rest = line.split(" ", 2)
+        metric, change = rest.rsplit(" ", 1)
+        yield int(frame), metric, int(change)
