@@ -1,5 +1,7 @@
 #include "kpi/histogram.h"
 
+#include <math.h>
+
 /* A row is an octave: floor(2^(i/8) * 10^9) for eight i, and the classic edges among them. A whole
  * number of ns is at most 2^(i/8) s when it is at most that floor. */
 /* clang-format off */
@@ -89,6 +91,18 @@ void histogram_merge(struct histogram *sum, const struct histogram *from)
 		sum->bucket[i] += __atomic_load_n(&from->bucket[i], __ATOMIC_RELAXED);
 }
 
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+void histogram_subtract(struct histogram *later, const struct histogram *earlier)
+{
+	later->sum_ns = difference(later->sum_ns, earlier->sum_ns);
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		later->bucket[i] = difference(later->bucket[i], earlier->bucket[i]);
+}
+
 static uint64_t count_up_to(const struct histogram *histogram, unsigned last)
 {
 	uint64_t n = 0;
@@ -106,4 +120,26 @@ uint64_t histogram_count(const struct histogram *histogram)
 uint64_t histogram_classic_count(const struct histogram *histogram, unsigned i)
 {
 	return count_up_to(histogram, histogram_bucket(classic_edges[i]));
+}
+
+static uint64_t middle_of(unsigned bucket)
+{
+	if (bucket == HISTOGRAM_BUCKETS - 1)
+		return edges[EDGES - 1];
+	return ((bucket ? edges[bucket - 1] : 0) + edges[bucket]) / 2;
+}
+
+uint64_t histogram_quantile(const struct histogram *histogram, double quantile)
+{
+	const uint64_t count = histogram_count(histogram);
+	const uint64_t wanted = (uint64_t)ceil(quantile * (double)count);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; count && i < HISTOGRAM_BUCKETS; i++) {
+		n += __atomic_load_n(&histogram->bucket[i], __ATOMIC_RELAXED);
+		if (n && n >= wanted)
+			return middle_of(i);
+	}
+	/* Samples were added meanwhile, or there is none. */
+	return 0;
 }

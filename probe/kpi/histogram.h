@@ -38,6 +38,11 @@ void histogram_add(struct histogram *histogram, uint64_t ns);
 
 /* Adds what from holds at this moment. */
 void histogram_merge(struct histogram *sum, const struct histogram *from);
+/* Takes away what an earlier copy had; what is less now than then becomes 0. */
+void histogram_subtract(struct histogram *later, const struct histogram *earlier);
 uint64_t histogram_count(const struct histogram *histogram);
+/* Of n samples in order that of number ceil(quantile * n), in ns, as the middle of its bucket: off
+ * by less than 4.6 %, below 1 us by less than 0.5 us; above 64 s it is 64 s. No sample: 0. */
+uint64_t histogram_quantile(const struct histogram *histogram, double quantile);
 /* Samples up to the i-th classic edge. */
 uint64_t histogram_classic_count(const struct histogram *histogram, unsigned i);

@@ -125,3 +125,61 @@ Test(histogram, merged_is_the_sum)
 	cr_assert_eq(sum.bucket[histogram_bucket(1000)], 1);
 	cr_assert_eq(sum.bucket[histogram_bucket(2000000)], 2);
 }
+
+static int compare(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+Test(histogram, quantiles_are_off_by_less_than_the_header_says)
+{
+	static const double quantiles[] = {1e-9, .01, .1, .25, .5, .75, .9, .95, .99, .999, 1};
+	static const unsigned sizes[] = {1, 2, 3, 19, 20, 100, 20000};
+	static uint64_t samples[20000];
+
+	for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		struct histogram h = {0};
+		const unsigned n = sizes[s];
+
+		(void)fill(&h, samples, n);
+		qsort(samples, n, sizeof(samples[0]), compare);
+		for (unsigned i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
+			const double exact = (double)samples[(unsigned)ceil(quantiles[i] * n) - 1];
+			const double have = (double)histogram_quantile(&h, quantiles[i]);
+			if (exact > 64e9)
+				cr_expect_eq(have, 64e9);
+			else
+				cr_expect_lt(fabs(have - exact), fmax(0.046 * exact, 500),
+					     "%u samples, %g: %g is %g", n, quantiles[i], exact,
+					     have);
+		}
+	}
+}
+
+Test(histogram, without_a_sample_a_quantile_is_0)
+{
+	const struct histogram h = {0};
+
+	cr_expect_eq(histogram_quantile(&h, .5), 0);
+	cr_expect_eq(histogram_quantile(&h, 1), 0);
+}
+
+Test(histogram, a_difference_is_what_came_between)
+{
+	struct histogram later = {0}, earlier = {0};
+
+	histogram_add(&earlier, 1000);
+	histogram_add(&later, 1000);
+	histogram_add(&later, 5000000);
+	histogram_subtract(&later, &earlier);
+	cr_expect_eq(later.sum_ns, 5000000);
+	cr_expect_eq(histogram_count(&later), 1);
+	cr_expect_eq(later.bucket[histogram_bucket(5000000)], 1);
+	histogram_subtract(&earlier, &later); /* of a probe that began anew */
+	cr_expect_eq(histogram_count(&earlier), 1);
+	histogram_subtract(&later, &later);
+	cr_expect_eq(histogram_count(&later), 0);
+	cr_expect_eq(later.sum_ns, 0);
+}
