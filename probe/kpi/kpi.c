@@ -59,6 +59,8 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 	kpi_add(s, KPI_CAPTURED_BYTES, p->packet->cap_len);
 	kpi_add(s, KPI_TRUNCATED_PACKETS, marks >> MARK_TRUNCATED & 1);
 	kpi_add(s, KPI_FRAGMENTS, !!(marks & fragment));
+	if (!s->first_ns)
+		__atomic_store_n(&s->first_ns, p->packet->time_ns, __ATOMIC_RELAXED);
 	if (p->packet->time_ns > s->last_ns)
 		__atomic_store_n(&s->last_ns, p->packet->time_ns, __ATOMIC_RELAXED);
 }

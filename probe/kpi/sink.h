@@ -42,7 +42,7 @@ enum kpi_histogram {
 enum kpi_l4 { KPI_L4_TCP, KPI_L4_UDP, KPI_L4_SCTP, KPI_L4_ICMP, KPI_L4_OTHER, KPI_L4_UE_TCP };
 
 struct kpi_session {      /* of one worker */
-	uint64_t last_ns; /* latest packet, source clock; 0: none yet */
+	uint64_t first_ns, last_ns; /* packets, source clock; 0: none yet */
 	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */
 	uint64_t value[KPI_MAX];
 	uint32_t histogram[KPI_HISTOGRAMS]; /* place in the worker's pool + 1; 0: no sample yet */

@@ -33,12 +33,28 @@ bool view_is_active(const struct view *v, uint32_t session, uint64_t now_ns)
 	return last_ns && (!v->ledger.stats->is_live || last_ns + ACTIVE_NS > now_ns);
 }
 
+/* Wall clock of a time of the source's; 0 stays 0. */
+static uint64_t wall_clock_ns(const struct view *v, uint64_t ns)
+{
+	return ns ? ns + (uint64_t)__atomic_load_n(&v->ledger.stats->offset_ns, __ATOMIC_RELAXED)
+		  : 0;
+}
+
+uint64_t view_first_packet_ns(const struct view *v, uint32_t session)
+{
+	uint64_t first_ns = 0;
+
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++) {
+		const uint64_t ns = stats_get(&stats_kpi(v->ledger.stats, w, session)->first_ns);
+		if (ns && (!first_ns || ns < first_ns))
+			first_ns = ns;
+	}
+	return wall_clock_ns(v, first_ns);
+}
+
 uint64_t view_last_packet_ns(const struct view *v, uint32_t session)
 {
-	const uint64_t last_ns = last_packet_ns(v, session);
-	const int64_t offset_ns = __atomic_load_n(&v->ledger.stats->offset_ns, __ATOMIC_RELAXED);
-
-	return last_ns ? last_ns + (uint64_t)offset_ns : 0;
+	return wall_clock_ns(v, last_packet_ns(v, session));
 }
 
 uint32_t view_groups(const struct view *v, uint32_t session)

@@ -33,7 +33,8 @@ struct view {
 uint32_t view_sessions(const struct view *view);
 /* Has it had a measured packet? Live: within 15 minutes before now_ns, of CLOCK_MONOTONIC? */
 bool view_is_active(const struct view *view, uint32_t session, uint64_t now_ns);
-/* Wall clock of its last measured packet; 0: it had none. */
+/* Wall clock of its first and of its last measured packet; 0: it had none. */
+uint64_t view_first_packet_ns(const struct view *view, uint32_t session);
 uint64_t view_last_packet_ns(const struct view *view, uint32_t session);
 /* Bit per enum kpi_group: FEED, and those that any worker has seen. */
 uint32_t view_groups(const struct view *view, uint32_t session);

@@ -91,11 +91,16 @@ static void take_tcp(uint16_t port, bool back, uint8_t flags, uint64_t s)
 	take_ip(&b, 6, back, s);
 }
 
+static void handshake_at(uint16_t port, uint64_t s)
+{
+	take_tcp(port, false, SYN, s);
+	take_tcp(port, true, SYN | ACK, s + 2);
+	take_tcp(port, false, ACK, s + 3);
+}
+
 static void handshake(uint16_t port)
 {
-	take_tcp(port, false, SYN, 0);
-	take_tcp(port, true, SYN | ACK, 2);
-	take_tcp(port, false, ACK, 3);
+	handshake_at(port, 0);
 }
 
 static uint64_t value(uint32_t of, enum kpi which)
@@ -234,7 +239,7 @@ Test(kpi, ports_taken_again_are_open_again)
 {
 	handshake(1);
 	take_tcp(1, true, RST, 4);
-	handshake(1);
+	handshake_at(1, 5);
 	cr_assert_eq(value(0, KPI_CREATED_TCP), 1, "30 s of silence have not passed");
 	expire(500);
 	cr_assert_eq(value(0, KPI_FLOWS_TCP), 1);

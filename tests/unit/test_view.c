@@ -47,6 +47,19 @@ Test(view, the_last_packet_has_wall_clock_time)
 	cr_expect_eq(view_last_packet_ns(v, id), 50);
 }
 
+Test(view, the_first_packet_is_that_of_any_worker)
+{
+	struct view *v = served_open(4);
+	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, 50);
+
+	v->ledger.stats->offset_ns = 1000;
+	cr_expect_eq(view_first_packet_ns(v, id), 0);
+	stats_kpi(v->ledger.stats, 1, id)->first_ns = 40;
+	cr_expect_eq(view_first_packet_ns(v, id), 1040);
+	stats_kpi(v->ledger.stats, 0, id)->first_ns = 30;
+	cr_expect_eq(view_first_packet_ns(v, id), 1030);
+}
+
 Test(view, a_value_is_the_sum_over_the_workers)
 {
 	struct view *v = served_open(4);
