@@ -7,6 +7,8 @@
 #define SYN_FIN     (TCP_FLAG_SYN | TCP_FLAG_FIN)
 #define SYN_ACK     (TCP_FLAG_SYN | TCP_FLAG_ACK)
 
+#define ACKED_UNSEEN UINT8_MAX /* in place of a number of duplicates; as good as many */
+
 enum scaling { SCALING_UNKNOWN, SCALING_NONE, SCALED };
 
 /* A segment between its sender's side and the other one, and what was found of it so far. */
@@ -19,16 +21,11 @@ struct step {
 
 /* ---- which conversation ---- */
 
-static bool is_closed(const struct tcp_wireshark *w)
-{
-	return w->side[0].is_closed || w->side[1].is_closed;
-}
-
 static void take_attempt(const struct step *t)
 {
 	if (!t->from->has_base)
 		return;
-	if (t->s->seq != t->from->base || is_closed(t->all))
+	if (t->s->seq != t->from->base)
 		*t->all = (struct tcp_wireshark){.syn_ns = 0};
 	else
 		t->from->next = t->from->contiguous; /* a RST may have moved it */
@@ -83,14 +80,14 @@ static bool repeats(const struct step *t)
 
 static void count_duplicate(struct step *t)
 {
-	int8_t *n = &t->from->duplicates;
+	uint8_t *n = &t->from->duplicates;
 
 	if (!t->s->window || t->to->was_keep_alive) /* which it answers */
 		return;
 	t->classes |= CLASS(DUPLICATE_ACK);
-	if (*n < 0)
+	if (*n == ACKED_UNSEEN)
 		*n = 1;
-	else if (*n < INT8_MAX)
+	else if (*n < ACKED_UNSEEN - 1)
 		(*n)++;
 }
 
@@ -135,7 +132,7 @@ static void judge_ack(struct step *t)
 	}
 	if (!to->duplicates)
 		t->classes |= CLASS(ACK_LOST_SEGMENT);
-	to->duplicates = -1;
+	to->duplicates = ACKED_UNSEEN;
 }
 
 /* ---- what was sent again ---- */
@@ -158,7 +155,7 @@ static bool is_out_of_order(const struct step *t)
 	const uint32_t end = t->s->seq + t->s->len + !!(t->s->flags & SYN_FIN);
 
 	return came_within(t, t->from->next_ns, rtt_ns ? rtt_ns : OUT_OF_ORDER_NS) &&
-	       (end != t->from->next || !t->from->advanced_with_data);
+	       end != t->from->next;
 }
 
 static void judge_sequence(struct step *t)
@@ -193,8 +190,6 @@ static void advance(const struct step *t)
 	const uint32_t phantom = !!(s->flags & SYN_FIN), end = s->seq + s->len + phantom;
 	const bool is_probe = t->classes & CLASS(ZERO_WINDOW_PROBE);
 
-	if (!from->next || tcp_is_behind(end, from->next + phantom))
-		from->advanced_with_data = s->len;
 	if (!is_probe && (!from->next || tcp_is_behind(end, from->next))) {
 		from->next = end;
 		from->next_ns = s->time_ns;
@@ -245,24 +240,12 @@ static void take_flags(const struct step *t)
 	t->from->is_unscaled = false;
 }
 
-/* The first segment of all does not close what it opens. */
-static void take_end(const struct step *t, bool is_new)
-{
-	const uint8_t flags = t->s->flags;
-	const bool is_fin =
-		(flags & (TCP_FLAG_FIN | TCP_FLAG_ACK)) == (TCP_FLAG_FIN | TCP_FLAG_ACK);
-
-	if (!is_new && (is_fin || flags & TCP_FLAG_RST))
-		t->from->is_closed = true;
-}
-
 uint32_t tcp_wireshark_segment(struct tcp_wireshark *wireshark, const struct tcp_segment *s)
 {
 	struct step t = {.all = wireshark,
 			 .from = &wireshark->side[s->direction],
 			 .to = &wireshark->side[!s->direction],
 			 .s = s};
-	const bool is_new = !t.from->is_seen && !t.to->is_seen;
 
 	if ((s->flags & SYN_ACK) == TCP_FLAG_SYN)
 		take_attempt(&t);
@@ -274,6 +257,5 @@ uint32_t tcp_wireshark_segment(struct tcp_wireshark *wireshark, const struct tcp
 		remember(&t);
 	}
 	take_flags(&t);
-	take_end(&t, is_new);
 	return t.classes;
 }

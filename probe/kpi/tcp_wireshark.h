@@ -4,8 +4,8 @@
  * People compare the probe with it, so its classes are counted beside the probe's own, quirks
  * included: a segment that came less than one handshake (3 ms, if none was seen) behind the latest
  * data is out of order; one within 20 ms of the second duplicate ACK is a fast retransmission; a
- * number of 0 is one not known yet; a SYN with another number, or after FIN or RST, begins a new
- * conversation. It never forgets one, the probe ends a silent one: see kpi/tcp.h and path/flow.h.
+ * number of 0 is one not known yet; a SYN with another number begins a new conversation. It never
+ * forgets one, the probe ends a silent one: see kpi/tcp.h and path/flow.h.
  *
  *   seq   ──┬────────┬────────────┬────────▶
  *           base     contiguous   next          of one side; the other one's ack lies between
@@ -44,13 +44,11 @@ struct tcp_wireshark_side {
 	uint32_t contiguous;       /* behind what came without a gap, or was acknowledged */
 	uint32_t ack;              /* of the latest segment, like window: as it stands there */
 	uint16_t window;
-	int8_t duplicates; /* ACKs so far; -1: it had acknowledged what never came */
-	uint8_t scaling;   /* enum scaling, SCALED + shift */
+	uint8_t duplicates; /* ACKs in a row, or ACKED_UNSEEN */
+	uint8_t scaling;    /* enum scaling, SCALED + shift */
 	bool is_seen : 1;
 	bool has_base : 1;
-	bool is_unscaled : 1; /* no segment but SYNs yet, whose windows are never scaled */
-	bool is_closed : 1;   /* it sent FIN or RST */
-	bool advanced_with_data : 1;
+	bool is_unscaled : 1;    /* no segment but SYNs yet, whose windows are never scaled */
 	bool was_keep_alive : 1; /* the latest segment */
 };
 
