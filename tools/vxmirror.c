@@ -16,7 +16,8 @@
 #include "base/progress.h"
 #include "path/block.h"
 #include "path/capfile.h"
-#include "version.h"
+#include "vxmirror_file.h"
+#include "vxmirror_mishap.h"
 #include "vxmirror_options.h"
 #include "vxmirror_send.h"
 #include "vxmirror_wrap.h"
@@ -24,17 +25,15 @@
 #define LINKTYPES  65536u
 #define EXIT_USAGE 2
 
-/* What takes the packets: an open file or interface. */
+/* Where the packets go: into a file or onto an interface. */
 struct sink {
-	const struct mirror *mirror;
-	int (*take)(struct sink *sink, const struct capfile_packet *packet, struct err *err);
-	/* When the first input could be opened; NULL: nothing to do then. */
-	int (*begin)(struct sink *sink, struct err *err);
 	const struct mirror_options *options;
-	const char *out;
+	const char *out;          /* wrap: the output */
+	struct mirror_file *file; /* NULL until the first input could be opened */
+	struct mirror_file *lost; /* NULL: nobody asked for it, or not yet */
 	struct sender *sender;
-	FILE *file;
-	uint8_t *block; /* of the longest packet */
+	struct mishap *mishap;
+	bool has_begun;
 	uint64_t packets;
 	uint64_t read; /* bytes of the inputs that were taken to their end */
 };
@@ -57,6 +56,68 @@ static __attribute__((format(printf, 1, 2))) void say(const char *format, ...)
 	(void)vfprintf(stderr, format, args);
 	va_end(args);
 	(void)fputc('\n', stderr);
+}
+
+/* ---- outputs ---- */
+
+/* `wrap *.pcap` without an output would overwrite the last input. */
+static bool is_input(const struct mirror_options *o, const char *out)
+{
+	struct stat a, b;
+
+	if (stat(out, &a) != 0 || !S_ISREG(a.st_mode))
+		return false;
+	for (int i = 0; i < o->n; i++)
+		if (stat(o->paths[i], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return true;
+	return false;
+}
+
+static int open_output(struct mirror_file **out, const struct sink *sink, const char *path,
+		       const char *why, struct err *err)
+{
+	if (is_input(sink->options, path))
+		return err_set(err, -EINVAL, "%s is input and output: %s", path, why);
+	return mirror_file_open(out, path, err);
+}
+
+/* Once the first input is open: what is in the outputs' place must not be lost to a run that has
+ * none. */
+static int begin(struct sink *sink, struct err *err)
+{
+	const char *lost = sink->options->lost;
+	int ret = 0;
+
+	sink->has_begun = true;
+	if (sink->out)
+		ret = open_output(&sink->file, sink, sink->out, "the last name is the output", err);
+	if (ret == 0 && lost)
+		ret = open_output(&sink->lost, sink, lost, "--lost overwrites it", err);
+	return ret;
+}
+
+static int lose(void *arg, const struct mirrored *mirrored, struct err *err)
+{
+	const struct sink *sink = arg;
+
+	if (!sink->lost)
+		return 0;
+	return mirror_file_put(sink->lost, &sink->options->mirror, mirrored, err);
+}
+
+/* What became of the packets of the inputs. */
+static void report_mishaps(const struct sink *sink)
+{
+	const struct mishap_config *c = &sink->options->mishap;
+	const struct mishap_counts n = mishap_counts(sink->mishap);
+
+	if (c->only != MISHAP_BOTH)
+		say("left out as of the other direction: %" PRIu64 " packets of %" PRIu64,
+		    n.other_direction, n.packets);
+	if (c->has_loss)
+		say("lost %" PRIu64 " packets (%" PRIu64 " bytes)", n.lost, n.lost_bytes);
+	if (c->duplicate_rate > 0)
+		say("doubled %" PRIu64 " packets", n.doubled);
 }
 
 /* ---- inputs ---- */
@@ -88,38 +149,47 @@ static int take_packet(struct sink *sink, struct capfile_packet *p, struct left_
 		left->of_linktype[p->linktype]++;
 		return 0;
 	}
-	p->cap_len = mirror_cut(sink->mirror, p->cap_len);
+	p->cap_len = mirror_cut(&sink->options->mirror, p->cap_len);
 	if (p->cap_len > MIRROR_INNER_MAX) {
 		left->too_long++;
 		return 0;
 	}
-	return sink->take(sink, p, err);
+	return mishap_packet(sink->mishap, p, err);
 }
 
-/* Damage is said and is no failure: what was whole has been taken. */
+static int take_all(struct sink *sink, struct capfile *file, struct left_out *left, struct err *err)
+{
+	struct capfile_packet packet;
+	int ret = 0;
+
+	while (!is_stopped && (ret = capfile_next(file, &packet, err)) == 0) {
+		ret = take_packet(sink, &packet, left, err);
+		if (ret)
+			return ret;
+		progress_show(sink->read + capfile_offset(file));
+	}
+	if (is_stopped)
+		return -EINTR;
+	/* Damage is said and is no failure: what was whole has been taken. */
+	if (ret == -EBADMSG)
+		left->damage = *err;
+	return ret == -ENODATA || ret == -EBADMSG ? mishap_flush(sink->mishap, err) : ret;
+}
+
 static int take_file(struct sink *sink, const char *path, struct left_out *left, struct err *err)
 {
 	struct capfile *file;
-	struct capfile_packet packet;
-	int taken = 0, ret = capfile_open(&file, path, err);
+	int ret = capfile_open(&file, path, err);
 
 	if (ret)
 		return ret;
-	if (sink->begin) {
-		taken = sink->begin(sink, err);
-		sink->begin = NULL;
-	}
-	while (taken == 0 && !is_stopped && (ret = capfile_next(file, &packet, err)) == 0) {
-		taken = take_packet(sink, &packet, left, err);
-		progress_show(sink->read + capfile_offset(file));
-	}
+	if (!sink->has_begun)
+		ret = begin(sink, err);
+	if (ret == 0)
+		ret = take_all(sink, file, left, err);
 	sink->read += capfile_offset(file);
 	capfile_close(file);
-	if (is_stopped)
-		return -EINTR;
-	if (ret == -EBADMSG)
-		left->damage = *err;
-	return ret == -ENODATA || ret == -EBADMSG ? 0 : ret ? ret : taken;
+	return ret;
 }
 
 static int take_files(struct sink *sink, const struct mirror_options *o, bool is_last,
@@ -141,69 +211,12 @@ static int take_files(struct sink *sink, const struct mirror_options *o, bool is
 
 /* ---- wrap ---- */
 
-static int write_block(struct sink *sink, size_t len, struct err *err)
+static int pass_into_file(void *arg, const struct mirrored *mirrored, struct err *err)
 {
-	if (fwrite(sink->block, 1, len, sink->file) != len)
-		return err_set(err, -errno, "cannot write the output: %s", strerror(errno));
-	return 0;
-}
+	struct sink *sink = arg;
 
-static int take_into_file(struct sink *sink, const struct capfile_packet *packet, struct err *err)
-{
-	const uint32_t len = (uint32_t)mirror_wrap(sink->block + BLOCK_PACKET_HEAD, sink->mirror,
-						   packet->data, packet->cap_len);
-	const struct block_packet head = {
-		.time_ns = packet->time_ns,
-		.cap_len = len,
-		.wire_len = len,
-		.id = sink->packets++,
-	};
-
-	return write_block(sink, block_packet_frame(sink->block, &head), err);
-}
-
-static int write_head(struct sink *sink, struct err *err)
-{
-	const struct block_interface interface = {
-		.linktype = BLOCK_LINKTYPE_ETHERNET,
-		.snaplen = BLOCK_SNAPLEN,
-		.name = "mirror",
-	};
-	const size_t cap = block_packet_len(MIRROR_FRAME_MAX);
-	const size_t n = block_section(sink->block, cap, "vxmirror " VERSION, NULL);
-	const int ret = write_block(sink, n, err);
-
-	return ret ? ret : write_block(sink, block_interface(sink->block, cap, &interface), err);
-}
-
-/* `wrap *.pcap` without an output would overwrite the last input. */
-static bool is_input(const struct mirror_options *o, const char *out)
-{
-	struct stat a, b;
-
-	if (stat(out, &a) != 0 || !S_ISREG(a.st_mode))
-		return false;
-	for (int i = 0; i < o->n; i++)
-		if (stat(o->paths[i], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-			return true;
-	return false;
-}
-
-/* Only now: what is in the output's place must not be lost to a run that has no input. */
-static int begin_file(struct sink *sink, struct err *err)
-{
-	const char *out = sink->out;
-	const bool is_stdout = strcmp(out, "-") == 0;
-
-	if (is_stdout && isatty(STDOUT_FILENO))
-		return err_set(err, -EINVAL, "standard output is a terminal: name a file, or pipe");
-	if (is_input(sink->options, out))
-		return err_set(err, -EINVAL, "%s is input and output: the last name is the output",
-			       out);
-	sink->file = is_stdout ? stdout : fopen(out, "wbe");
-	if (!sink->file)
-		return err_set(err, -errno, "cannot write %s: %s", out, strerror(errno));
-	return write_head(sink, err);
+	sink->packets++;
+	return mirror_file_put(sink->file, &sink->options->mirror, mirrored, err);
 }
 
 /* Before the first packet, so that no half of the output is written. */
@@ -216,38 +229,55 @@ static int check_inputs(const struct mirror_options *o, struct err *err)
 	return 0;
 }
 
+/* Closes the output, whose last bytes are written only then; an error of before goes first. */
+static int close_output(struct mirror_file *file, int ret, struct err *err)
+{
+	struct err of_close;
+	const int closed = mirror_file_close(file, &of_close);
+
+	if (ret || !closed)
+		return ret;
+	*err = of_close;
+	return closed;
+}
+
+static int wrap_into(struct sink *sink, struct err *err)
+{
+	const struct mirror_options *o = sink->options;
+	int ret;
+
+	progress_begin("wrapping", progress_size(o->paths, (unsigned)o->n));
+	ret = take_files(sink, o, true, err);
+	progress_end();
+	ret = close_output(sink->file, ret, err);
+	ret = close_output(sink->lost, ret, err);
+	if (ret == 0) {
+		say("wrapped %" PRIu64 " packets", sink->packets);
+		report_mishaps(sink);
+	}
+	return ret;
+}
+
 static int wrap(struct mirror_options *o, struct err *err)
 {
-	struct sink sink = {.mirror = &o->mirror,
-			    .take = take_into_file,
-			    .begin = begin_file,
-			    .options = o,
-			    .out = o->paths[--o->n]};
+	struct sink sink = {.options = o, .out = o->paths[--o->n]};
 	int ret = check_inputs(o, err);
 
-	if (ret)
+	if (ret || (ret = mishap_open(&sink.mishap, &o->mishap, pass_into_file, lose, &sink, err)))
 		return ret;
-	sink.block = malloc(block_packet_len(MIRROR_FRAME_MAX));
-	if (!sink.block)
-		return err_set(err, -ENOMEM, "out of memory");
-	progress_begin("wrapping", progress_size(o->paths, (unsigned)o->n));
-	ret = take_files(&sink, o, true, err);
-	progress_end();
-	free(sink.block);
-	if (sink.file && fclose(sink.file) != 0 && ret == 0)
-		ret = err_set(err, -errno, "cannot write %s: %s", sink.out, strerror(errno));
-	if (ret == 0)
-		say("wrapped %" PRIu64 " packets", sink.packets);
+	ret = wrap_into(&sink, err);
+	mishap_close(sink.mishap);
 	return ret;
 }
 
 /* ---- send ---- */
 
-static int take_onto_interface(struct sink *sink, const struct capfile_packet *packet,
-			       struct err *err)
+static int pass_onto_interface(void *arg, const struct mirrored *mirrored, struct err *err)
 {
+	const struct sink *sink = arg;
 	const size_t len =
-		mirror_wrap(send_buffer(sink->sender), sink->mirror, packet->data, packet->cap_len);
+		mirror_wrap(send_buffer(sink->sender), &sink->options->mirror,
+			    mirrored->packet.data, mirrored->packet.cap_len, mirrored->is_far_end);
 
 	return send_commit(sink->sender, len, err);
 }
@@ -276,23 +306,34 @@ static int send_loop(struct sink *sink, const struct mirror_options *o, struct e
 	return ret == -EINTR || is_stopped ? 0 : ret;
 }
 
+static int send_onto(struct sink *sink, struct mirror_options *o, struct err *err)
+{
+	int ret = find_macs(o, sink->sender, err);
+
+	if (ret ||
+	    (ret = mishap_open(&sink->mishap, &o->mishap, pass_onto_interface, lose, sink, err)))
+		return ret;
+	ret = send_loop(sink, o, err);
+	ret = close_output(sink->lost, ret, err);
+	const struct send_counts c = send_counts(sink->sender);
+	say("sent %" PRIu64 " packets (%" PRIu64 " bytes); the kernel refused %" PRIu64, c.packets,
+	    c.bytes, c.refused);
+	report_mishaps(sink);
+	mishap_close(sink->mishap);
+	return ret;
+}
+
 static int send_all(struct mirror_options *o, struct err *err)
 {
 	const struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: sleeps end */
-	struct sink sink = {.mirror = &o->mirror, .take = take_onto_interface};
+	struct sink sink = {.options = o};
 	int ret = send_open(&sink.sender, &o->send, err);
 
 	if (ret)
 		return ret;
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
-	ret = find_macs(o, sink.sender, err);
-	if (ret == 0) {
-		ret = send_loop(&sink, o, err);
-		const struct send_counts c = send_counts(sink.sender);
-		say("sent %" PRIu64 " packets (%" PRIu64 " bytes); the kernel refused %" PRIu64,
-		    c.packets, c.bytes, c.refused);
-	}
+	ret = send_onto(&sink, o, err);
 	send_close(sink.sender);
 	return ret;
 }

@@ -122,13 +122,25 @@ static uint64_t finish(uint64_t h)
 	return h ^ h >> 33;
 }
 
+static bool is_swapped(const struct flow *flow)
+{
+	return memcmp(&flow->from, &flow->to, sizeof(flow->from)) > 0;
+}
+
+bool flow_is_egress(const uint8_t *frame, size_t len)
+{
+	const struct flow flow = read_flow(frame, frame + len);
+
+	return !is_swapped(&flow);
+}
+
 uint64_t flow_hash(const uint8_t *frame, size_t len, uint64_t seed, bool is_symmetric)
 {
 	const struct flow flow = read_flow(frame, frame + len);
-	const bool is_swapped = is_symmetric && memcmp(&flow.from, &flow.to, sizeof(flow.from)) > 0;
+	const bool swap = is_symmetric && is_swapped(&flow);
 	uint64_t h = finish(seed ^ 0xcbf29ce484222325u);
 
-	h = mix(h, is_swapped ? &flow.to : &flow.from, sizeof(flow.from));
-	h = mix(h, is_swapped ? &flow.from : &flow.to, sizeof(flow.to));
+	h = mix(h, swap ? &flow.to : &flow.from, sizeof(flow.from));
+	h = mix(h, swap ? &flow.from : &flow.to, sizeof(flow.to));
 	return finish(mix(h, &flow.protocol, 1));
 }

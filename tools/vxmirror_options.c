@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define VNI_MAX 0xffffffu
+/* Of --duplicate: the probe looks for copies up to 5 ms back. */
+#define DUPLICATE_NS 1000000u
+#define DELAY_MAX_NS 10e9
 
 /* clang-format off */
 const char MIRROR_HELP[] =
@@ -33,7 +36,23 @@ const char MIRROR_HELP[] =
 	"                     header, as a session's PacketLength does\n"
 	"  --asymmetric       give the two directions of a flow different outer source ports. Without\n"
 	"                     it both have the same: 65408 plus a 7-bit hash of the flow's endpoints\n"
-	"  --seed N           another hash, so other ports and sessions (0)\n"
+	"  --direction WHICH  mirror one direction only: egress or ingress. Captures do not say whose\n"
+	"                     interface was mirrored: egress is what the lower of a flow's endpoints\n"
+	"                     sends, by address, then port\n"
+	"  --both-ends DELAY  mirror each packet at the other end of its connection too: session k is\n"
+	"                     there session k plus those of --sessions, and comes this much later\n"
+	"  --seed N           another hash, so other ports and sessions, and other mishaps (0)\n"
+	"\n"
+	"Mishaps, by chance but the same with the same --seed:\n"
+	"  --loss RATE        lose that share of the packets, as 0.1%. RATE,burst: in runs of 10 in\n"
+	"                     the mean. RATE,flow: whole flows. Else RATE,random: each for itself\n"
+	"  --lost FILE        the lost packets, wrapped; epb_packetid is in FILE and OUT a packet's\n"
+	"                     place among those of the inputs, from 0\n"
+	"  --duplicate RATE   double that share of the packets, or all. RATE,DELAY: a copy comes up to\n"
+	"                     DELAY after the packet (1ms)\n"
+	"  --reorder DELAY    let each packet come up to DELAY late. DELAY,egress or DELAY,ingress:\n"
+	"                     that direction only. Order and times are those of arrival\n"
+	"A DELAY is a number of us, ms or s, as 2ms; 10s at most.\n"
 	"\n"
 	"send:\n"
 	"  -i IFACE           Ethernet interface to send on (root, or CAP_NET_RAW)\n"
@@ -92,7 +111,13 @@ enum long_option {
 	OPT_SESSIONS,
 	OPT_LENGTH,
 	OPT_ASYMMETRIC,
+	OPT_DIRECTION,
+	OPT_BOTH_ENDS,
 	OPT_SEED,
+	OPT_LOSS,
+	OPT_LOST,
+	OPT_DUPLICATE,
+	OPT_REORDER,
 	OPT_MAC,
 	OPT_RATE,
 	OPT_LOOP,
@@ -105,7 +130,13 @@ static const struct option long_options[] = {
 	{"sessions", required_argument, NULL, OPT_SESSIONS},
 	{"packet-length", required_argument, NULL, OPT_LENGTH},
 	{"asymmetric", no_argument, NULL, OPT_ASYMMETRIC},
+	{"direction", required_argument, NULL, OPT_DIRECTION},
+	{"both-ends", required_argument, NULL, OPT_BOTH_ENDS},
 	{"seed", required_argument, NULL, OPT_SEED},
+	{"loss", required_argument, NULL, OPT_LOSS},
+	{"lost", required_argument, NULL, OPT_LOST},
+	{"duplicate", required_argument, NULL, OPT_DUPLICATE},
+	{"reorder", required_argument, NULL, OPT_REORDER},
 	{"target-mac", required_argument, NULL, OPT_MAC},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"loop", required_argument, NULL, OPT_LOOP},
@@ -122,6 +153,128 @@ static int parse_u32(const char *name, const char *text, uint32_t min, uint32_t 
 	if (ret == 0)
 		*out = (uint32_t)value;
 	return ret;
+}
+
+/* ---- mishaps ---- */
+
+/* "0.1%", and what comes behind it; NULL: not a rate. */
+static const char *read_rate(const char *text, double *out)
+{
+	char *end;
+	const double percent = strtod(text, &end);
+
+	if (*text < '0' || *text > '9' || *end != '%' || percent > 100)
+		return NULL;
+	*out = percent / 100;
+	return end + 1;
+}
+
+/* "2ms", and what comes behind it; NULL: not a delay. */
+static const char *read_delay(const char *text, uint64_t *out)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+	char *end;
+	const double value = strtod(text, &end);
+
+	for (size_t i = 0; *text >= '0' && *text <= '9' && i < sizeof(units) / sizeof(*units); i++)
+		if (strncmp(end, units[i].name, strlen(units[i].name)) == 0 &&
+		    value * units[i].ns <= DELAY_MAX_NS) {
+			*out = (uint64_t)(value * units[i].ns);
+			return end + strlen(units[i].name);
+		}
+	return NULL;
+}
+
+/* Which of the words follows; -1: none of them. No word at all is the first. */
+static int read_word(const char *text, const char *const *words, int n)
+{
+	if (text && *text == '\0')
+		return 0;
+	for (int i = 0; text && i < n; i++)
+		if (*text == ',' && strcmp(text + 1, words[i]) == 0)
+			return i;
+	return -1;
+}
+
+static bool parse_loss(const char *text, struct mishap_config *m)
+{
+	static const char *const kinds[] = {
+		[MISHAP_RANDOM] = "random", [MISHAP_BURST] = "burst", [MISHAP_FLOW] = "flow"};
+	const int kind = read_word(read_rate(text, &m->loss_rate), kinds, 3);
+
+	m->has_loss = true;
+	m->loss = kind < 0 ? MISHAP_RANDOM : (enum mishap_loss)kind;
+	return kind >= 0 && (kind != MISHAP_BURST || m->loss_rate <= MISHAP_BURST_RATE_MAX);
+}
+
+static bool parse_duplicate(const char *text, struct mishap_config *m)
+{
+	const bool is_all = strncmp(text, "all", 3) == 0;
+	const char *rest = is_all ? text + 3 : read_rate(text, &m->duplicate_rate);
+
+	if (is_all)
+		m->duplicate_rate = 1;
+	m->duplicate_ns = DUPLICATE_NS;
+	if (rest && *rest == ',')
+		rest = read_delay(rest + 1, &m->duplicate_ns);
+	return rest && !*rest;
+}
+
+static const char *const directions[] = {
+	[MISHAP_BOTH] = "both", [MISHAP_EGRESS] = "egress", [MISHAP_INGRESS] = "ingress"};
+
+static bool parse_reorder(const char *text, struct mishap_config *m)
+{
+	const int which = read_word(read_delay(text, &m->reorder_ns), directions, 3);
+
+	m->reorder = which < 0 ? MISHAP_BOTH : (enum mishap_direction)which;
+	return which >= 0;
+}
+
+static bool parse_direction(const char *text, struct mishap_config *m)
+{
+	for (int i = MISHAP_EGRESS; i <= MISHAP_INGRESS; i++)
+		if (strcmp(text, directions[i]) == 0) {
+			m->only = (enum mishap_direction)i;
+			return true;
+		}
+	return false;
+}
+
+static bool parse_both_ends(const char *text, struct mishap_config *m)
+{
+	const char *rest = read_delay(text, &m->both_ends_ns);
+
+	m->has_both_ends = true;
+	return rest && !*rest;
+}
+
+static int parse_mishap(int option, const char *text, struct mishap_config *m, struct err *err)
+{
+	static const struct {
+		int option;
+		bool (*parse)(const char *text, struct mishap_config *m);
+		const char *name, *takes;
+	} of[] = {
+		{OPT_LOSS, parse_loss, "loss",
+		 "0% to 100%, then perhaps ,random ,burst (up to 90%) or ,flow"},
+		{OPT_DUPLICATE, parse_duplicate, "duplicate",
+		 "0% to 100%, or all, then perhaps a delay, as all,2ms"},
+		{OPT_REORDER, parse_reorder, "reorder",
+		 "a delay up to 10s, as 2ms, then perhaps ,egress or ,ingress"},
+		{OPT_BOTH_ENDS, parse_both_ends, "both-ends", "a delay up to 10s, as 2ms"},
+		{OPT_DIRECTION, parse_direction, "direction", "egress or ingress"},
+	};
+	size_t i = 0;
+
+	while (of[i].option != option)
+		i++;
+	if (of[i].parse(text, m))
+		return 0;
+	return err_set(err, -EINVAL, "--%s takes %s, not %s", of[i].name, of[i].takes, text);
 }
 
 static int parse_option(int option, const char *text, struct mirror_options *o, struct err *err)
@@ -144,6 +297,15 @@ static int parse_option(int option, const char *text, struct mirror_options *o, 
 		return 0;
 	case OPT_SEED:
 		return parse_number("seed", text, 0, UINT64_MAX, &m->seed, err);
+	case OPT_DIRECTION:
+	case OPT_BOTH_ENDS:
+	case OPT_LOSS:
+	case OPT_DUPLICATE:
+	case OPT_REORDER:
+		return parse_mishap(option, text, &o->mishap, err);
+	case OPT_LOST:
+		o->lost = text;
+		return 0;
 	case OPT_MAC:
 		return parse_mac(text, o, err);
 	case OPT_RATE:
@@ -180,9 +342,14 @@ static int check(const struct mirror_options *o, struct err *err)
 		return err_set(err, -EINVAL, "-i, --rate, --loop and --target-mac belong to send");
 	if (o->loop > 1 && reads_stdin(o))
 		return err_set(err, -EINVAL, "standard input cannot be sent more than once");
-	if (o->mirror.sessions - 1 > VNI_MAX - o->mirror.vni)
-		return err_set(err, -EINVAL, "%u sessions from VNI %u on go beyond %u",
-			       o->mirror.sessions, o->mirror.vni, VNI_MAX);
+	if (o->lost && !o->mishap.has_loss)
+		return err_set(err, -EINVAL, "--lost takes a --loss");
+	if (o->lost && !is_send && strcmp(o->lost, o->paths[o->n - 1]) == 0)
+		return err_set(err, -EINVAL, "%s is the output and that of --lost", o->lost);
+	const uint64_t sessions = (uint64_t)o->mirror.sessions * (o->mishap.has_both_ends ? 2 : 1);
+	if (sessions - 1 > VNI_MAX - o->mirror.vni)
+		return err_set(err, -EINVAL, "%" PRIu64 " sessions from VNI %u on go beyond %u",
+			       sessions, o->mirror.vni, VNI_MAX);
 	return 0;
 }
 
@@ -212,6 +379,7 @@ int mirror_options_parse(struct mirror_options *out, int argc, char **argv, stru
 	o.n = argc - optind;
 	if (ret || (ret = check(&o, err)))
 		return ret;
+	o.mishap.seed = o.mirror.seed;
 	*out = o;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "vxmirror_mishap.h"
 #include "vxmirror_send.h"
 #include "vxmirror_wrap.h"
 
@@ -13,6 +14,8 @@
 struct mirror_options {
 	bool is_send; /* else wrap */
 	struct mirror mirror;
+	struct mishap_config mishap;
+	const char *lost; /* where the lost packets go; NULL: nowhere */
 	struct send_config send;
 	const char *target_mac; /* NULL: auto */
 	uint64_t loop;

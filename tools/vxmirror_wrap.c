@@ -85,12 +85,14 @@ uint32_t mirror_cut(const struct mirror *m, uint32_t len)
 	return len < m->packet_length ? len : m->packet_length;
 }
 
-size_t mirror_wrap(uint8_t *out, const struct mirror *m, const uint8_t *inner, uint32_t len)
+size_t mirror_wrap(uint8_t *out, const struct mirror *m, const uint8_t *inner, uint32_t len,
+		   bool is_far_end)
 {
 	const uint64_t hash = flow_hash(inner, len, m->seed, true);
 	const uint64_t port_hash = m->is_asymmetric ? flow_hash(inner, len, m->seed, false) : hash;
 	/* Bits above those of the port, so that a session has all ports. */
-	const uint32_t session = (uint32_t)((hash >> 32) % m->sessions);
+	const uint32_t session =
+		(uint32_t)((hash >> 32) % m->sessions) + (is_far_end ? m->sessions : 0);
 	uint8_t *p = put_ethernet(out, m);
 
 	p = put_ipv4(p, m, session, UDP_LEN + VXLAN_LEN + len);

@@ -34,5 +34,7 @@ uint32_t mirror_cut(const struct mirror *m, uint32_t len);
 
 /* Writes MIRROR_OVERHEAD + len bytes to out and returns their number. The flow's session k is a
  * hash of its endpoints; k mod 250 is added to the last byte of the source address, which wraps
- * from 254 to 1. Source port: 65408 plus 7 bits of the hash. */
-size_t mirror_wrap(uint8_t *out, const struct mirror *m, const uint8_t *inner, uint32_t len);
+ * from 254 to 1. At the far end of its connection the flow is in session k + sessions. Source
+ * port: 65408 plus 7 bits of the hash. */
+size_t mirror_wrap(uint8_t *out, const struct mirror *m, const uint8_t *inner, uint32_t len,
+		   bool is_far_end);
