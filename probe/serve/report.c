@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "serve/summary.h"
 #include "version.h"
 
 /* The processes of a probe that was killed take some milliseconds to go. */
@@ -173,7 +174,7 @@ static json_t *reload(const struct stats_reload *r)
 }
 
 /* Everything but the sessions. */
-static json_t *summary(const struct view *v)
+static json_t *health(const struct view *v)
 {
 	struct stats *s = v->ledger.stats;
 	const uint64_t now_ns = clock_monotonic_ns();
@@ -190,20 +191,21 @@ static json_t *summary(const struct view *v)
 		"names", reload(&s->names), "names_entries", (int)s->n_names);
 }
 
-/* {"tcp,fin": 3} under the family's name for labels l4="tcp",reason="fin"; without labels, 3. */
-static void set_kpi(json_t *object, const struct view_kpi_row *row, uint64_t value)
+/* {"tcp,fin": value} under the family's name for labels l4="tcp",reason="fin"; without labels the
+ * value. */
+static void set_row(json_t *object, const char *metric, const char *labels, json_t *value)
 {
-	const char *name = row->metric + strlen("vxprobe_");
+	const char *name = metric + strlen("vxprobe_");
 	json_t *of_family = json_object_get(object, name);
 	char key[64];
 	size_t n = 0;
 	bool quoted = false;
 
-	if (!*row->labels) {
-		(void)json_object_set_new(object, name, integer(value));
+	if (!*labels) {
+		(void)json_object_set_new(object, name, value);
 		return;
 	}
-	for (const char *s = row->labels; *s && n < sizeof(key) - 1; s++) {
+	for (const char *s = labels; *s && n < sizeof(key) - 1; s++) {
 		if (*s == '"')
 			quoted = !quoted;
 		else if (quoted || *s == ',')
@@ -214,19 +216,34 @@ static void set_kpi(json_t *object, const struct view_kpi_row *row, uint64_t val
 		of_family = json_object();
 		(void)json_object_set_new(object, name, of_family);
 	}
-	(void)json_object_set_new(of_family, key, integer(value));
+	(void)json_object_set_new(of_family, key, value);
+}
+
+/* Of the groups that were seen: else a zero would say that nothing happened. */
+static void set_kpis(json_t *object, const struct view *v, uint32_t id)
+{
+	const uint32_t groups = view_groups(v, id);
+
+	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++) {
+		const struct view_kpi_row *row = &view_kpi_rows[kpi];
+		const uint64_t value = view_kpi(v, id, kpi);
+		if (groups >> row->group & 1)
+			set_row(object, row->metric, row->labels,
+				row->type == EXPOSITION_SECONDS ? seconds(value) : integer(value));
+	}
 }
 
 /* {"count": 3, "sum": 0.5} in seconds. */
-static void set_histogram(json_t *object, const struct view *v, uint32_t id,
-			  enum kpi_histogram which)
+static void set_histograms(json_t *object, const struct view *v, uint32_t id)
 {
 	struct histogram h;
 
-	(void)view_histogram(v, id, which, &h);
-	(void)json_object_set_new(object, view_histogram_rows[which].metric + strlen("vxprobe_"),
-				  json_pack("{so so}", "count", integer(histogram_count(&h)), "sum",
-					    seconds(h.sum_ns)));
+	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
+		if (view_histogram(v, id, i, &h))
+			set_row(object, view_histogram_rows[i].metric,
+				view_histogram_rows[i].labels,
+				json_pack("{so so}", "count", integer(histogram_count(&h)), "sum",
+					  seconds(h.sum_ns)));
 }
 
 static json_t *session(const struct view *v, uint32_t id)
@@ -243,10 +260,11 @@ static json_t *session(const struct view *v, uint32_t id)
 				l.name, "nf", l.nf, "vrf", l.vrf, "account", l.account, "eni",
 				l.eni, "policy", view_policy_text(l.policy), "last_packet",
 				last_ns ? seconds(last_ns) : json_null());
-	for (unsigned kpi = 0; out && kpi < KPI_MAX; kpi++)
-		set_kpi(out, &view_kpi_rows[kpi], view_kpi(v, id, kpi));
-	for (unsigned i = 0; out && i < KPI_HISTOGRAMS; i++)
-		set_histogram(out, v, id, i);
+	if (!out)
+		return NULL;
+	set_kpis(out, v, id);
+	set_histograms(out, v, id);
+	(void)json_object_set_new(out, "summary", summary_to_json(v, id));
 	return out;
 }
 
@@ -265,7 +283,7 @@ static void write_document(const struct view *v, FILE *f)
 	const uint32_t n = view_sessions(v);
 
 	fputc('{', f);
-	if (!write_object(f, summary(v), JSON_EMBED))
+	if (!write_object(f, health(v), JSON_EMBED))
 		return;
 	fputs(", \"sessions\": [", f);
 	for (uint32_t id = 0; id < n; id++) {

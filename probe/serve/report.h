@@ -2,7 +2,10 @@
  * report: what the probe is doing, as one JSON document, on a unix socket: 'vxprobe status' reads
  * it.
  *
- *   { version, interface, ..., "ledger": {...}, ..., "sessions": [ {...}, ... ] }
+ *   { version, interface, ..., "ledger": {...}, ..., "sessions": [ {..., "summary": {...}}, ... ] }
+ *
+ * A session has the KPIs of the groups that were seen of it, and in "summary" what 'vxprobe top'
+ * works with (serve/summary.h).
  *
  * The socket is abstract (unix(7)), one for each interface: "@vxprobe/eth0", known in its network
  * namespace alone and gone with the probe. Who connects gets the document, if it is root or of the

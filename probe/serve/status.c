@@ -6,14 +6,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "config/value.h"
-#include "serve/report.h"
+#include "serve/ask.h"
 
 /* clang-format off */
 static const char HELP[] =
@@ -36,9 +32,6 @@ static const char HELP[] =
 	"It sees the probes of its own network namespace: 'ip netns exec NAME vxprobe status' for another.\n";
 /* clang-format on */
 
-#define INTERVAL_MAX_NS UINT64_C(3600000000000)
-#define ANSWER_S        10
-
 struct options {
 	char interface[IF_NAMESIZE];
 	bool json;
@@ -46,23 +39,6 @@ struct options {
 };
 
 /* ---- options ---- */
-
-static int set_interval(struct options *o, const char *text, struct err *err)
-{
-	if (value_time(&o->interval_ns, text) && o->interval_ns &&
-	    o->interval_ns <= INTERVAL_MAX_NS)
-		return 0;
-	return err_set(err, -EINVAL, "--interval %s: a time such as 1s is wanted, 1h at most",
-		       text);
-}
-
-static int set_interface(struct options *o, const char *name, struct err *err)
-{
-	if (!*name || strlen(name) >= sizeof(o->interface))
-		return err_set(err, -EINVAL, "-i %s: that is no name of an interface", name);
-	(void)snprintf(o->interface, sizeof(o->interface), "%s", name);
-	return 0;
-}
 
 static int parse(struct options *o, int argc, char **argv, struct err *err)
 {
@@ -81,9 +57,9 @@ static int parse(struct options *o, int argc, char **argv, struct err *err)
 		if (letter == 'j')
 			o->json = true;
 		else if (letter == 'i')
-			ret = set_interface(o, optarg, err);
+			ret = ask_set_interface(o->interface, optarg, err);
 		else if (letter == 't')
-			ret = set_interval(o, optarg, err);
+			ret = ask_set_interval(&o->interval_ns, optarg, err);
 		else
 			ret = err_set(err, -EINVAL, "%s %s; --help lists the options",
 				      argv[optind - 1],
@@ -93,84 +69,6 @@ static int parse(struct options *o, int argc, char **argv, struct err *err)
 		ret = err_set(err, -EINVAL, "%s is no option here; --help lists the options",
 			      argv[optind]);
 	return ret;
-}
-
-/* ---- which probe ---- */
-
-/* Interfaces with a probe, by the listening sockets that proc(5), /proc/net/unix, shows. */
-struct probes {
-	unsigned n;
-	char first[IF_NAMESIZE];
-	char names[160]; /* for people */
-};
-
-static void add_probe(struct probes *p, const char *interface)
-{
-	const size_t n = strlen(p->names);
-
-	if (!p->n++)
-		(void)snprintf(p->first, sizeof(p->first), "%s", interface);
-	(void)snprintf(p->names + n, sizeof(p->names) - n, "%s%s", n ? ", " : "", interface);
-}
-
-static void find_probes(struct probes *out)
-{
-	char line[512], interface[IF_NAMESIZE];
-	unsigned flags;
-	FILE *f = fopen("/proc/net/unix", "re");
-
-	*out = (struct probes){0};
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s @" REPORT_PREFIX "%15s", &flags,
-			   interface) == 2 &&
-		    flags & 0x10000 /* __SO_ACCEPTCON: it listens */)
-			add_probe(out, interface);
-	if (f)
-		(void)fclose(f);
-}
-
-static int choose(struct options *o, struct err *err)
-{
-	struct probes p;
-
-	if (*o->interface)
-		return 0;
-	find_probes(&p);
-	if (!p.n)
-		return err_set(err, -ENOENT, "no vxprobe is running in this network namespace");
-	if (p.n > 1)
-		return err_set(err, -EINVAL, "several run here, choose one with -i: %s", p.names);
-	memcpy(o->interface, p.first, sizeof(o->interface));
-	return 0;
-}
-
-/* ---- asking ---- */
-
-static int fetch(json_t **out, const char *interface, struct err *err)
-{
-	const struct timeval patience = {.tv_sec = ANSWER_S};
-	json_error_t where;
-	int fd;
-	const int ret = report_connect(&fd, interface);
-
-	if (ret == -ECONNREFUSED)
-		return err_set(err, ret, "no vxprobe captures on %s in this network namespace",
-			       interface);
-	if (ret == -EPERM)
-		return err_set(err, ret,
-			       "who answers for %s is a process of another user: only a vxprobe of "
-			       "root's or of your own user is believed",
-			       interface);
-	if (ret)
-		return err_set(err, ret, "cannot ask the vxprobe on %s: %s", interface,
-			       strerror(-ret));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	*out = json_loadfd(fd, 0, &where);
-	(void)close(fd);
-	return *out ? 0
-		    : err_set(err, -EPROTO,
-			      "the vxprobe on %s gave no answer: it answers root and its own user",
-			      interface);
 }
 
 /* ---- rates ---- */
@@ -253,12 +151,12 @@ void status_add_rates(const json_t *before, json_t *after)
 static int ask_twice(const struct options *o, json_t **out, struct err *err)
 {
 	json_t *before;
-	int ret = fetch(&before, o->interface, err);
+	int ret = ask_probe(&before, o->interface, err);
 
 	if (ret)
 		return ret;
 	clock_nap(o->interval_ns);
-	ret = fetch(out, o->interface, err);
+	ret = ask_probe(out, o->interface, err);
 	if (!ret)
 		status_add_rates(before, *out);
 	json_decref(before);
@@ -278,7 +176,7 @@ int status_main(int argc, char **argv)
 		(void)fprintf(stderr, "vxprobe: %s\n", err.text);
 		return 2;
 	}
-	if ((ret = choose(&o, &err)) || (ret = ask_twice(&o, &document, &err))) {
+	if ((ret = ask_choose(o.interface, &err)) || (ret = ask_twice(&o, &document, &err))) {
 		(void)fprintf(stderr, "vxprobe: %s\n", err.text);
 		return 1;
 	}

@@ -6,12 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_LEN 14 /* of an inner Ethernet header: KPIs count IP lengths */
+#include "serve/cell.h"
 
-/* One cell's text, to be used in the expression that makes it. */
-struct cell {
-	char text[32];
-};
+#define HEAD_LEN 14 /* of an inner Ethernet header: KPIs count IP lengths */
 
 static double number_of(const json_t *object, const char *key)
 {
@@ -30,69 +27,6 @@ static bool is_true(const json_t *object, const char *key)
 	return json_is_true(json_object_get(object, key));
 }
 
-/* ---- how numbers are shown ---- */
-
-/* 1,234,567 */
-static struct cell grouped(double value)
-{
-	struct cell c;
-	char digits[32];
-	size_t n = 0;
-	const int len = snprintf(digits, sizeof(digits), "%.0f", value < 1e18 ? value : 1e18);
-
-	for (int i = 0; i < len; i++) {
-		if (i && !((len - i) % 3))
-			c.text[n++] = ',';
-		c.text[n++] = digits[i];
-	}
-	c.text[n] = 0;
-	return c;
-}
-
-/* 1.2 M, in steps of 1000 or 1024. */
-static struct cell scaled(double value, double step, const char *const units[static 5])
-{
-	struct cell c;
-	unsigned i = 0;
-
-	for (; value >= step && i < 4; i++)
-		value /= step;
-	(void)snprintf(c.text, sizeof(c.text), i && value < 99.95 ? "%.1f %s" : "%.0f %s", value,
-		       units[i]);
-	return c;
-}
-
-static struct cell bits(double value)
-{
-	static const char *const units[] = {"bit", "kbit", "Mbit", "Gbit", "Tbit"};
-
-	return scaled(value, 1000, units);
-}
-
-static struct cell bytes(double value)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-
-	return scaled(value, 1024, units);
-}
-
-/* 4 s, 12 min, 3 h, 5 d */
-static struct cell duration(double seconds)
-{
-	struct cell c;
-	const double s = seconds > 0 ? seconds : 0;
-
-	if (s < 120)
-		(void)snprintf(c.text, sizeof(c.text), "%.0f s", s);
-	else if (s < 7200)
-		(void)snprintf(c.text, sizeof(c.text), "%.0f min", s / 60);
-	else if (s < 172800)
-		(void)snprintf(c.text, sizeof(c.text), "%.0f h", s / 3600);
-	else
-		(void)snprintf(c.text, sizeof(c.text), "%.0f d", s / 86400);
-	return c;
-}
-
 /* ---- the parts ---- */
 
 static void show_head(const json_t *d, FILE *out)
@@ -100,7 +34,7 @@ static void show_head(const json_t *d, FILE *out)
 	const json_t *mode = json_object_get(d, "mode"), *flows = json_object_get(d, "flows");
 
 	fprintf(out, "vxprobe %s on %s, up %s: %s, %s\n", text_of(d, "version"),
-		text_of(d, "interface"), duration(number_of(d, "uptime")).text,
+		text_of(d, "interface"), cell_duration(number_of(d, "uptime")).text,
 		is_true(d, "ready") ? "capturing" : "NOT CAPTURING YET",
 		is_true(d, "healthy") ? "healthy" : "NOT HEALTHY: its control thread stands still");
 	fprintf(out, "XDP %s, %s, %s; MTU %.0f; %.0f queues, %.0f workers; memory at most %s\n",
@@ -108,9 +42,9 @@ static void show_head(const json_t *d, FILE *out)
 		is_true(mode, "multi_buffer") ? "several buffers per packet"
 					      : "one buffer per packet",
 		number_of(mode, "mtu"), number_of(mode, "queues"), number_of(mode, "workers"),
-		bytes(number_of(d, "memory_bound")).text);
-	fprintf(out, "flows: %s now", grouped(number_of(flows, "active")).text);
-	fprintf(out, ", %s since the start\n", grouped(number_of(flows, "created")).text);
+		cell_bytes(number_of(d, "memory_bound")).text);
+	fprintf(out, "flows: %s now", cell_count(number_of(flows, "active")).text);
+	fprintf(out, ", %s since the start\n", cell_count(number_of(flows, "created")).text);
 }
 
 static void show_reload(const json_t *d, const char *key, const char *what, FILE *out)
@@ -121,14 +55,14 @@ static void show_reload(const json_t *d, const char *key, const char *what, FILE
 		return;
 	fprintf(out, "%s: loaded anew %.0f times, %.0f times in vain; as of %s ago%s\n", what,
 		number_of(r, "successes"), number_of(r, "failures"),
-		duration(number_of(d, "time") - number_of(r, "last_success")).text,
+		cell_duration(number_of(d, "time") - number_of(r, "last_success")).text,
 		is_true(r, "is_ok") ? "" : "; THE LAST RELOAD FAILED");
 }
 
 static void show_count(FILE *out, const char *what, double total, double rate)
 {
-	fprintf(out, "%-16s %20s", what, grouped(total).text);
-	fprintf(out, " %16s\n", grouped(rate).text);
+	fprintf(out, "%-16s %20s", what, cell_count(total).text);
+	fprintf(out, " %16s\n", cell_count(rate).text);
 }
 
 static void show_ledger(const json_t *ledger, FILE *out)
@@ -142,7 +76,7 @@ static void show_ledger(const json_t *ledger, FILE *out)
 	json_object_foreach(fates, name, n)
 		if (json_number_value(n) > 0)
 			show_count(out, name, json_number_value(n), number_of(rates, name));
-	fprintf(out, "%-16s %20s\n", "in flight", grouped(number_of(ledger, "in_flight")).text);
+	fprintf(out, "%-16s %20s\n", "in flight", cell_count(number_of(ledger, "in_flight")).text);
 }
 
 /* The most packets first, then the latest. */
@@ -173,14 +107,15 @@ static void show_session(const json_t *d, const json_t *s, const int width[2], F
 
 	fprintf(out, "%-*s  %-*s %9.0f", width[0], text_of(s, "name"), width[1],
 		text_of(s, "source"), number_of(s, "vni"));
-	fprintf(out, " %11s", grouped(number_of(s, "packets_per_second")).text);
-	fprintf(out, " %11s", bits(number_of(s, "bits_per_second")).text);
+	fprintf(out, " %11s", cell_count(number_of(s, "packets_per_second")).text);
+	fprintf(out, " %11s", cell_bits(number_of(s, "bits_per_second")).text);
 	fprintf(out, " %9s", captured(s).text);
-	fprintf(out, " %12s", grouped(number_of(s, "session_truncated_packets")).text);
-	fprintf(out, " %12s", grouped(number_of(s, "session_dropped_packets")).text);
+	fprintf(out, " %12s", cell_count(number_of(s, "session_truncated_packets")).text);
+	fprintf(out, " %12s", cell_count(number_of(s, "session_dropped_packets")).text);
 	fprintf(out, " %8s\n",
-		json_is_number(last) ? duration(number_of(d, "time") - json_number_value(last)).text
-				     : "never");
+		json_is_number(last)
+			? cell_duration(number_of(d, "time") - json_number_value(last)).text
+			: "never");
 }
 
 static void widen(int *width, const char *text)
@@ -217,10 +152,11 @@ static void show_sessions(const json_t *d, FILE *out)
 
 static void show_files(const json_t *files, FILE *out)
 {
-	fprintf(out, "\nfiles: %s sealed", grouped(number_of(files, "sealed")).text);
-	fprintf(out, "; %s written", bytes(number_of(files, "written_bytes")).text);
-	fprintf(out, ", %s per second", bytes(number_of(files, "written_bytes_per_second")).text);
-	fprintf(out, ", of %s of pcapng\n", bytes(number_of(files, "raw_bytes")).text);
+	fprintf(out, "\nfiles: %s sealed", cell_count(number_of(files, "sealed")).text);
+	fprintf(out, "; %s written", cell_bytes(number_of(files, "written_bytes")).text);
+	fprintf(out, ", %s per second",
+		cell_bytes(number_of(files, "written_bytes_per_second")).text);
+	fprintf(out, ", of %s of pcapng\n", cell_bytes(number_of(files, "raw_bytes")).text);
 }
 
 void status_show(const json_t *d, FILE *out)

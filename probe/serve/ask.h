@@ -1,0 +1,22 @@
+/*
+ * ask: how 'vxprobe status' and 'vxprobe top' find a running probe and ask it for its document.
+ *
+ * Main thread of a process of its own.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <net/if.h>
+#include <stdint.h>
+
+/* Of the command line. -EINVAL with a sentence. */
+int ask_set_interval(uint64_t *interval_ns, const char *text, struct err *err);
+int ask_set_interface(char interface[static IF_NAMESIZE], const char *name, struct err *err);
+
+/* Where it is "", takes the interface of the only probe in this network namespace. -ENOENT: none
+ * runs here; -EINVAL: several do. */
+int ask_choose(char interface[static IF_NAMESIZE], struct err *err);
+/* The document of report.h, the caller's; waits at most 10 s. */
+int ask_probe(json_t **out, const char *interface, struct err *err);

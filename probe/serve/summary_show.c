@@ -1,0 +1,311 @@
+#include "serve/summary_show.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_LEN 100
+
+static const struct {
+	const char *title;
+	unsigned width;
+} columns[SUMMARY_COLUMNS] = {
+	[COLUMN_PACKETS] = {"PACKETS", 9},
+	[COLUMN_PACKET_RATE] = {"PACKETS/S", 9},
+	[COLUMN_BIT_RATE] = {"BITS/S", 9},
+	[COLUMN_LOST] = {"LOST", 7},
+	[COLUMN_LOST_INTERVAL] = {"95 %", 12},
+	[COLUMN_VISIBLE] = {"OF", 7},
+	[COLUMN_TRUNCATED] = {"CUT", 7},
+	[COLUMN_DUPLICATES] = {"TWICE", 7},
+	[COLUMN_ONE_WAY] = {"ONE-WAY", 7},
+	[COLUMN_TRANSPORT] = {"", 6},
+	[COLUMN_P50] = {"RTT p50", 7},
+	[COLUMN_P95] = {"p95", 7},
+	[COLUMN_P99] = {"p99", 7},
+	[COLUMN_SAMPLES] = {"SAMPLES", 9},
+	[COLUMN_DATA] = {"DATA", 9},
+	[COLUMN_RESENT] = {"RESENT", 7},
+	[COLUMN_ATTEMPTED] = {"BEGUN", 9},
+	[COLUMN_FAILED] = {"FAILED", 9},
+};
+
+static const char *const transport_texts[] = {
+	[SUMMARY_TCP] = "tcp", [SUMMARY_SCTP] = "sctp", [SUMMARY_UE] = "ue tcp"};
+
+const char *summary_title(enum summary_column column)
+{
+	return columns[column].title;
+}
+
+unsigned summary_width(enum summary_column column)
+{
+	return columns[column].width;
+}
+
+double summary_value(enum summary_column column, const struct summary_figures *f,
+		     enum summary_transport transport)
+{
+	const struct summary_transport_figures *t = &f->transport[transport];
+	const double seen = t->is_seen ? 0 : NAN;
+
+	switch (column) {
+	case COLUMN_PACKET_RATE:
+		return f->packets_per_second;
+	case COLUMN_BIT_RATE:
+		return f->bits_per_second;
+	case COLUMN_LOST:
+	case COLUMN_LOST_INTERVAL:
+		return f->lost;
+	case COLUMN_VISIBLE:
+		return isnan(f->lost) ? NAN : f->visible;
+	case COLUMN_TRUNCATED:
+		return f->truncated;
+	case COLUMN_DUPLICATES:
+		return f->duplicates;
+	case COLUMN_ONE_WAY:
+		return f->one_way;
+	case COLUMN_P50:
+		return t->rtt_p50;
+	case COLUMN_P95:
+		return t->rtt_p95;
+	case COLUMN_P99:
+		return t->rtt_p99;
+	case COLUMN_SAMPLES:
+		return t->rtt_samples + seen;
+	case COLUMN_DATA:
+		return t->data + seen;
+	case COLUMN_RESENT:
+		return t->resent;
+	case COLUMN_ATTEMPTED:
+		return t->attempted + seen;
+	case COLUMN_FAILED:
+		return t->failed;
+	case COLUMN_PACKETS:
+	case COLUMN_TRANSPORT:
+	case SUMMARY_COLUMNS:
+		break;
+	}
+	return f->packets;
+}
+
+struct cell summary_cell(enum summary_column column, const struct summary_figures *f,
+			 enum summary_transport transport)
+{
+	const double value = summary_value(column, f, transport);
+	struct cell c;
+
+	switch (column) {
+	case COLUMN_BIT_RATE:
+		return cell_bits(value);
+	case COLUMN_LOST:
+	case COLUMN_VISIBLE:
+	case COLUMN_TRUNCATED:
+	case COLUMN_DUPLICATES:
+	case COLUMN_ONE_WAY:
+	case COLUMN_RESENT:
+		return cell_share(value);
+	case COLUMN_LOST_INTERVAL:
+		return cell_interval(f->lost_low, f->lost_high);
+	case COLUMN_P50:
+	case COLUMN_P95:
+	case COLUMN_P99:
+		return cell_time(value);
+	case COLUMN_TRANSPORT:
+		(void)snprintf(c.text, sizeof(c.text), "%s",
+			       f->transport[transport].is_seen ? transport_texts[transport] : "-");
+		return c;
+	default:
+		return cell_count_in(value, columns[column].width);
+	}
+}
+
+/* ---- the report ---- */
+
+static int compare_volume(const void *a, const void *b)
+{
+	const struct summary_figures *x = a, *y = b;
+
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? 1 : -1;
+	return strcmp(x->of->name, y->of->name);
+}
+
+static struct summary_figures *figures_of(const struct summary_table *counts,
+					  const struct summary_table *rates, double seconds)
+{
+	struct summary_figures *out = calloc(counts->n + 1, sizeof(*out));
+
+	for (size_t i = 0; out && i < counts->n; i++)
+		summary_figures(&out[i], &counts->row[i], &rates->row[i], seconds);
+	if (out)
+		qsort(out, counts->n, sizeof(*out), compare_volume);
+	return out;
+}
+
+/* NFs of both tables are the same, by their sessions. */
+static int open_nfs(struct summary_report *r, const struct summary_table *rates, struct err *err)
+{
+	const int ret = summary_by_nf(&r->nf_counts, &r->session_counts, err);
+
+	return ret ? ret : summary_by_nf(&r->nf_rates, rates, err);
+}
+
+int summary_report_open(struct summary_report *out, struct summary_table *counts,
+			const struct summary_table *rates, double seconds, struct err *err)
+{
+	*out = (struct summary_report){.session_counts = *counts, .seconds = seconds};
+	*counts = (struct summary_table){0};
+	if (!rates)
+		rates = &out->session_counts;
+	const int ret = open_nfs(out, rates, err);
+	if (!ret) {
+		out->sessions = figures_of(&out->session_counts, rates, seconds);
+		out->nfs = figures_of(&out->nf_counts, &out->nf_rates, seconds);
+	}
+	if (ret || !out->sessions || !out->nfs) {
+		summary_report_close(out);
+		return ret ? ret : err_set(err, -ENOMEM, "out of memory for the report");
+	}
+	out->n_sessions = out->session_counts.n;
+	out->n_nfs = out->nf_counts.n;
+	for (size_t i = 0; i < out->n_sessions; i++)
+		out->has_nfs |= *out->session_counts.row[i].nf != 0;
+	return 0;
+}
+
+void summary_report_close(struct summary_report *r)
+{
+	free(r->sessions);
+	free(r->nfs);
+	summary_close(&r->session_counts);
+	summary_close(&r->nf_counts);
+	summary_close(&r->nf_rates);
+	*r = (struct summary_report){0};
+}
+
+/* ---- as text ---- */
+
+static const enum summary_column of_mirror[] = {
+	COLUMN_PACKETS,   COLUMN_PACKET_RATE,   COLUMN_BIT_RATE,
+	COLUMN_TRUNCATED, COLUMN_DUPLICATES,    COLUMN_ONE_WAY,
+	COLUMN_LOST,      COLUMN_LOST_INTERVAL, COLUMN_VISIBLE};
+static const enum summary_column of_transport[] = {
+	COLUMN_TRANSPORT, COLUMN_P50,    COLUMN_P95,       COLUMN_P99,   COLUMN_SAMPLES,
+	COLUMN_DATA,      COLUMN_RESENT, COLUMN_ATTEMPTED, COLUMN_FAILED};
+
+struct table {
+	const char *title;
+	const enum summary_column *column;
+	unsigned n, name_width;
+};
+
+static void show_line(FILE *out, const struct table *t, const struct summary_figures *f,
+		      enum summary_transport transport)
+{
+	fputs(cell_name(f ? f->of->name : t->title, t->name_width).text, out);
+	for (unsigned i = 0; i < t->n; i++) {
+		const enum summary_column c = t->column[i];
+		fprintf(out, " %*s", (int)summary_width(c),
+			f ? summary_cell(c, f, transport).text : summary_title(c));
+	}
+	fputc('\n', out);
+}
+
+static void show_rows(FILE *out, const struct table *t, const struct summary_figures *f, size_t n)
+{
+	show_line(out, t, NULL, 0);
+	for (size_t i = 0; i < n && i < SUMMARY_ROWS; i++) {
+		if (t->column == of_mirror)
+			show_line(out, t, &f[i], 0);
+		else
+			for (unsigned k = 0; k < SUMMARY_TRANSPORTS; k++)
+				if (f[i].transport[k].is_seen)
+					show_line(out, t, &f[i], k);
+	}
+	if (n > SUMMARY_ROWS)
+		fprintf(out, "and %zu more\n", n - SUMMARY_ROWS);
+}
+
+static bool any_transport(const struct summary_figures *f, size_t n)
+{
+	for (size_t i = 0; i < n && i < SUMMARY_ROWS; i++)
+		for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
+			if (f[i].transport[t].is_seen)
+				return true;
+	return false;
+}
+
+/* As much as the longest name takes, and a line of 100 columns leaves. */
+static unsigned name_width(const struct table *t, const struct summary_figures *f, size_t n)
+{
+	unsigned room = LINE_MAX_LEN, width = (unsigned)strlen(t->title);
+
+	for (unsigned i = 0; i < t->n; i++)
+		room -= 1 + summary_width(t->column[i]);
+	for (size_t i = 0; i < n && i < SUMMARY_ROWS; i++) {
+		const unsigned wanted = cell_name_width(f[i].of->name);
+		width = wanted > width ? wanted : width;
+	}
+	return width > room ? room : width;
+}
+
+static void show_tables(FILE *out, const char *what, const struct summary_figures *f, size_t n)
+{
+	struct table mirror = {what, of_mirror, sizeof(of_mirror) / sizeof(of_mirror[0]), 0},
+		     transport = {what, of_transport,
+				  sizeof(of_transport) / sizeof(of_transport[0]), 0};
+
+	mirror.name_width = name_width(&mirror, f, n);
+	transport.name_width = name_width(&transport, f, n);
+	fputs("\nThe mirror: can it be trusted?\n", out);
+	show_rows(out, &mirror, f, n);
+	if (!any_transport(f, n))
+		return;
+	fputs("\nThe transport under the signalling: is it healthy?\n", out);
+	show_rows(out, &transport, f, n);
+}
+
+static const char LEGEND[] =
+	"\n"
+	"CUT, TWICE: packets that the mirror has cut, or sent again. ONE-WAY: flows seen in one "
+	"direction.\n"
+	"LOST: by the mirror, not by the network: what receivers acknowledged and nobody mirrored; "
+	"- "
+	"is no\n"
+	"estimate. OF: the share of the bytes whose loss would show. RTT: from data to its ACK, "
+	"seen "
+	"from the\n"
+	"mirrored interface, both directions together. RESENT: data sent again. FAILED: of the "
+	"connections\n"
+	"and associations BEGUN; - where one direction is mirrored.\n";
+
+void summary_show(const struct summary_report *r, FILE *out)
+{
+	if (!r->n_sessions) {
+		fputs("no session yet\n", out);
+		return;
+	}
+	if (r->has_nfs)
+		show_tables(out, "NF", r->nfs, r->n_nfs);
+	show_tables(out, "SESSION", r->sessions, r->n_sessions);
+	fputs(LEGEND, out);
+}
+
+/* ---- as JSON ---- */
+
+static json_t *array(const struct summary_figures *f, size_t n)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; out && i < n; i++)
+		(void)json_array_append_new(out, summary_figures_to_json(&f[i]));
+	return out;
+}
+
+json_t *summary_report_to_json(const struct summary_report *r)
+{
+	return json_pack("{sf so so}", "seconds", r->seconds, "sessions",
+			 array(r->sessions, r->n_sessions), "nfs", array(r->nfs, r->n_nfs));
+}
