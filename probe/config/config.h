@@ -49,6 +49,7 @@ struct config {
 	uint64_t memory;           /* budget, bytes */
 	const char *listen;        /* ADDRESS:PORT or "none" */
 	const char *health_listen; /* the same, for health checks alone */
+	bool json;                 /* read: the report as JSON on standard output */
 	const char *metrics;       /* file for the last numbers, "-": standard output, NULL: none */
 
 	/* config's own */

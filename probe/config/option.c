@@ -73,6 +73,8 @@ const struct option_row option_rows[] = {
 	 "none", "ADDR:PORT", "serve /-/healthy and /-/ready alone there, for load balancers"},
 	{"metrics", 0, RUN | READ, OPTION_TEXT, OPTION_AT_START, AT(metrics), 0, 0,
 	 NULL, "FILE", "write the last numbers there in Prometheus text; - is standard output"},
+	{"json", 0, READ, OPTION_FLAG, OPTION_AT_START, AT(json), 0, 0,
+	 "false", NULL, "write the report to standard output too, as JSON"},
 	{"help", 'h', RUN | READ, OPTION_HELP, OPTION_AT_START, 0, 0, 0,
 	 NULL, NULL, "this text"},
 };

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "serve/exporter.h"
 #include "serve/metrics.h"
+#include "serve/summary_show.h"
 
 /* Input per zstd frame: 1 MiB compresses 20 to 40 % faster than 64 KiB at the same ratio. */
 #define FRAME_LEN (1u << 20)
@@ -168,18 +169,29 @@ static int write_metrics(const struct config *c, const char *text, size_t len, s
 			    strerror(error));
 }
 
+/* For people in any case, for programs where it is asked for. */
+static int print_summary(const struct config *c, const struct view *view, struct err *err)
+{
+	const int ret = summary_print_capture(view, false, stderr, err);
+
+	return ret || !c->json ? ret : summary_print_capture(view, true, stdout, err);
+}
+
 int plan_report(const struct config *c, const struct ledger_source *source, struct err *err)
 {
 	struct view view = {.ledger = *source, .facts.series_max = (uint32_t)c->series_max};
 	char *text;
 	size_t len;
+	int ret;
 
 	ledger_log(source);
+	if (c->command == CONFIG_READ && (ret = print_summary(c, &view, err)))
+		return ret;
 	if (!c->metrics)
 		return 0;
 	(void)snprintf(view.facts.interface, sizeof(view.facts.interface), "%s",
 		       c->interface ? c->interface : "");
-	int ret = metrics_text(&view, EXPOSITION_TEXT, clock_monotonic_ns(), &text, &len, err);
+	ret = metrics_text(&view, EXPOSITION_TEXT, clock_monotonic_ns(), &text, &len, err);
 	if (ret)
 		return ret;
 	ret = write_metrics(c, text, len, err);

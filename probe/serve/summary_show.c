@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "version.h"
+
 #define LINE_MAX_LEN 100
 
 static const struct {
@@ -308,4 +310,76 @@ json_t *summary_report_to_json(const struct summary_report *r)
 {
 	return json_pack("{sf so so}", "seconds", r->seconds, "sessions",
 			 array(r->sessions, r->n_sessions), "nfs", array(r->nfs, r->n_nfs));
+}
+
+/* ---- of a capture ---- */
+
+struct span {
+	uint64_t first_ns, last_ns; /* 0: no packet */
+};
+
+static struct span span_of(const struct view *v)
+{
+	const uint32_t n = view_sessions(v);
+	struct span span = {0};
+
+	for (uint32_t id = 0; id < n; id++) {
+		const uint64_t first_ns = view_first_packet_ns(v, id);
+		const uint64_t last_ns = view_last_packet_ns(v, id);
+		if (first_ns && (!span.first_ns || first_ns < span.first_ns))
+			span.first_ns = first_ns;
+		span.last_ns = last_ns > span.last_ns ? last_ns : span.last_ns;
+	}
+	return span;
+}
+
+static double seconds_of(uint64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+static int print_json(const struct summary_report *r, const struct span *span, FILE *out,
+		      struct err *err)
+{
+	json_t *d = summary_report_to_json(r);
+	int ret = 0;
+
+	(void)json_object_set_new(d, "version", json_string(VERSION));
+	(void)json_object_set_new(d, "first_packet", json_real(seconds_of(span->first_ns)));
+	(void)json_object_set_new(d, "last_packet", json_real(seconds_of(span->last_ns)));
+	if (!d || json_dumpf(d, out, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) ||
+	    fputc('\n', out) < 0 || fflush(out))
+		ret = err_set(err, -EIO, "cannot write the report");
+	json_decref(d);
+	return ret;
+}
+
+static void print_text(const struct summary_report *r, FILE *out)
+{
+	double packets = 0;
+
+	for (size_t i = 0; i < r->n_sessions; i++)
+		packets += r->sessions[i].packets;
+	fprintf(out, "\nreport: %s packets", cell_count(packets).text);
+	fprintf(out, " of %zu session%s", r->n_sessions, r->n_sessions == 1 ? "" : "s");
+	fprintf(out, " in %s\n", cell_time(r->seconds).text);
+	summary_show(r, out);
+}
+
+int summary_print_capture(const struct view *v, bool as_json, FILE *out, struct err *err)
+{
+	const struct span span = span_of(v);
+	struct summary_table counts;
+	struct summary_report r;
+	int ret = summary_read(&counts, v, err);
+
+	if (ret || (ret = summary_report_open(&r, &counts, NULL,
+					      seconds_of(span.last_ns - span.first_ns), err)))
+		return ret;
+	if (as_json)
+		ret = print_json(&r, &span, out, err);
+	else
+		print_text(&r, out);
+	summary_report_close(&r);
+	return ret;
 }

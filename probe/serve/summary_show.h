@@ -65,3 +65,7 @@ void summary_report_close(struct summary_report *report);
 void summary_show(const struct summary_report *report, FILE *out);
 /* {"seconds", "sessions": [...], "nfs": [...]}; NULL: out of memory. */
 json_t *summary_report_to_json(const struct summary_report *report);
+
+/* What 'vxprobe read' ends with: rates over the time from the first measured packet of all sessions
+ * to the last. */
+int summary_print_capture(const struct view *view, bool as_json, FILE *out, struct err *err);
