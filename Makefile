@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -I$(B)/gen \
 	-isystem $(B) -MMD -MP -pthread
-LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lz -lcap-ng -lmnl -lsystemd -lm
+LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lncursesw -lz -lcap-ng -lmnl -lsystemd -lm
 
 PROBE := $(wildcard probe/*/*.c)
 UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)

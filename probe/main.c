@@ -7,6 +7,7 @@
 #include "run/live.h"
 #include "run/offline.h"
 #include "serve/status.h"
+#include "serve/top.h"
 #include "version.h"
 
 #define USAGE_ERROR 2
@@ -20,6 +21,7 @@ static void usage(FILE *f)
 	      "  check -c FILE                                 is this configuration right?\n"
 	      "  doctor -i IFACE                               can this host do the job?\n"
 	      "  status                                        what does the probe do now?\n"
+	      "  top                                           how are its sessions now?\n"
 	      "  COMMAND --help                                its options\n"
 	      "  --version\n\n"
 	      "vxcap lists and reads what was stored; vxmirror plays a mirror for tests.\n",
@@ -97,7 +99,8 @@ static const struct {
 		{"read", read_captures},
 		{"check", check},
 		{"doctor", doctor_main},
-		{"status", status_main}};
+		{"status", status_main},
+		{"top", top_main}};
 
 int main(int argc, char **argv)
 {

@@ -51,6 +51,17 @@ struct cell cell_count_in(double value, unsigned width)
 	return strlen(c.text) <= width ? c : scaled(value, 1000, units);
 }
 
+struct cell cell_rate(double value, unsigned width)
+{
+	struct cell c = {"<0.1"};
+
+	if (isnan(value) || value <= 0 || value >= 9.95)
+		return cell_count_in(value, width);
+	if (value >= 0.1)
+		(void)snprintf(c.text, sizeof(c.text), "%.1f", value);
+	return c;
+}
+
 struct cell cell_bits(double value)
 {
 	static const char *const units[] = {"bit", "kbit", "Mbit", "Gbit", "Tbit"};

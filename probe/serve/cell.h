@@ -14,6 +14,8 @@ struct cell {
 struct cell cell_count(double value);
 /* The same, or 12.3 M where it takes more columns than width. */
 struct cell cell_count_in(double value, unsigned width);
+/* The same per second, with a decimal below 10; <0.1 of what is not nothing. */
+struct cell cell_rate(double value, unsigned width);
 /* 1.2 Mbit, in steps of 1000. */
 struct cell cell_bits(double value);
 /* 1.2 MiB, in steps of 1024. */

@@ -18,11 +18,11 @@ static const struct {
 	[COLUMN_BIT_RATE] = {"BITS/S", 9},
 	[COLUMN_LOST] = {"LOST", 7},
 	[COLUMN_LOST_INTERVAL] = {"95 %", 12},
-	[COLUMN_VISIBLE] = {"OF", 7},
+	[COLUMN_VISIBLE] = {"VISIBLE", 7},
 	[COLUMN_TRUNCATED] = {"CUT", 7},
 	[COLUMN_DUPLICATES] = {"TWICE", 7},
 	[COLUMN_ONE_WAY] = {"ONE-WAY", 7},
-	[COLUMN_TRANSPORT] = {"", 6},
+	[COLUMN_TRANSPORT] = {"OF", 6},
 	[COLUMN_P50] = {"RTT p50", 7},
 	[COLUMN_P95] = {"p95", 7},
 	[COLUMN_P99] = {"p99", 7},
@@ -99,8 +99,10 @@ struct cell summary_cell(enum summary_column column, const struct summary_figure
 	struct cell c;
 
 	switch (column) {
+	case COLUMN_PACKET_RATE:
+		return cell_rate(value, columns[column].width);
 	case COLUMN_BIT_RATE:
-		return cell_bits(value);
+		return value > 0 && value < 1 ? (struct cell){"<1 bit"} : cell_bits(value);
 	case COLUMN_LOST:
 	case COLUMN_VISIBLE:
 	case COLUMN_TRUNCATED:
@@ -276,12 +278,11 @@ static const char LEGEND[] =
 	"LOST: by the mirror, not by the network: what receivers acknowledged and nobody mirrored; "
 	"- "
 	"is no\n"
-	"estimate. OF: the share of the bytes whose loss would show. RTT: from data to its ACK, "
-	"seen "
-	"from the\n"
-	"mirrored interface, both directions together. RESENT: data sent again. FAILED: of the "
-	"connections\n"
-	"and associations BEGUN; - where one direction is mirrored.\n";
+	"estimate. VISIBLE: the share of the bytes whose loss would show. RTT: from data to its "
+	"ACK, seen\n"
+	"from the mirrored interface, both directions together. RESENT: data sent again. FAILED: "
+	"of the\n"
+	"connections and associations BEGUN; - where one direction is mirrored.\n";
 
 void summary_show(const struct summary_report *r, FILE *out)
 {
@@ -358,11 +359,14 @@ static void print_text(const struct summary_report *r, FILE *out)
 {
 	double packets = 0;
 
+	if (!r->n_sessions)
+		return;
 	for (size_t i = 0; i < r->n_sessions; i++)
 		packets += r->sessions[i].packets;
 	fprintf(out, "\nreport: %s packets", cell_count(packets).text);
 	fprintf(out, " of %zu session%s", r->n_sessions, r->n_sessions == 1 ? "" : "s");
-	fprintf(out, " in %s\n", cell_time(r->seconds).text);
+	fprintf(out, " in %s\n",
+		(r->seconds < 120 ? cell_time(r->seconds) : cell_duration(r->seconds)).text);
 	summary_show(r, out);
 }
 
