@@ -78,10 +78,34 @@ static void add(uint64_t *field, uint64_t n)
 	__atomic_store_n(field, *field + n, __ATOMIC_RELAXED);
 }
 
-void histogram_add(struct histogram *histogram, uint64_t ns)
+static unsigned classic_bucket(uint64_t ns)
 {
+	unsigned i = 0;
+
+	while (i < HISTOGRAM_CLASSIC && ns > classic_edges[i])
+		i++;
+	return i;
+}
+
+void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t time_ns)
+{
+	struct histogram_exemplar *exemplar = &histogram->exemplar[classic_bucket(ns)];
+
 	add(&histogram->sum_ns, ns);
 	add(&histogram->bucket[histogram_bucket(ns)], 1);
+	__atomic_store_n(&exemplar->ns, ns, __ATOMIC_RELAXED);
+	/* Release: whoever sees a time sees a value; pairs with merge_exemplar. */
+	__atomic_store_n(&exemplar->time_ns, time_ns, __ATOMIC_RELEASE);
+}
+
+static void merge_exemplar(struct histogram_exemplar *latest, const struct histogram_exemplar *from)
+{
+	/* Acquire: pairs with histogram_add. */
+	const uint64_t time_ns = __atomic_load_n(&from->time_ns, __ATOMIC_ACQUIRE);
+
+	if (time_ns > latest->time_ns)
+		*latest = (struct histogram_exemplar){__atomic_load_n(&from->ns, __ATOMIC_RELAXED),
+						      time_ns};
 }
 
 void histogram_merge(struct histogram *sum, const struct histogram *from)
@@ -89,6 +113,8 @@ void histogram_merge(struct histogram *sum, const struct histogram *from)
 	sum->sum_ns += __atomic_load_n(&from->sum_ns, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		sum->bucket[i] += __atomic_load_n(&from->bucket[i], __ATOMIC_RELAXED);
+	for (unsigned i = 0; i <= HISTOGRAM_CLASSIC; i++)
+		merge_exemplar(&sum->exemplar[i], &from->exemplar[i]);
 }
 
 static uint64_t difference(uint64_t a, uint64_t b)

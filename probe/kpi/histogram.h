@@ -17,9 +17,19 @@
 #define HISTOGRAM_BUCKETS 223
 #define HISTOGRAM_CLASSIC 16
 
+/* One sample of a classic bucket. A reader may see the value of one and the time of another: both
+ * are of the bucket. */
+struct histogram_exemplar {
+	uint64_t ns;
+	uint64_t time_ns; /* when it was taken; 0: there is none */
+};
+
 struct histogram {
 	uint64_t sum_ns;
 	uint64_t bucket[HISTOGRAM_BUCKETS];
+	/* The latest of each classic bucket, the last of them without an edge. */
+	struct histogram_exemplar exemplar[HISTOGRAM_CLASSIC + 1];
+	_Alignas(64) uint8_t pad[0];
 };
 static_assert(sizeof(struct histogram) % 64 == 0, "whole cache lines");
 
@@ -32,11 +42,12 @@ uint64_t histogram_classic_edge(unsigned i);
 
 /* ---- worker ---- */
 
-void histogram_add(struct histogram *histogram, uint64_t ns);
+/* time_ns: when the sample was taken, by the source's clock. */
+void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t time_ns);
 
 /* ---- reader ---- */
 
-/* Adds what from holds at this moment. */
+/* Adds what from holds at this moment; of exemplars the later one stays. */
 void histogram_merge(struct histogram *sum, const struct histogram *from);
 /* Takes away what an earlier copy had; what is less now than then becomes 0. */
 void histogram_subtract(struct histogram *later, const struct histogram *earlier);

@@ -44,7 +44,7 @@ void kpi_observe(const struct kpi_sink *sink, enum kpi_histogram which, uint64_t
 		histogram_of(sink, sink->is_ue ? which + UE_HISTOGRAM : which);
 
 	if (histogram)
-		histogram_add(histogram, ns);
+		histogram_add(histogram, ns, sink->time_ns);
 	else
 		count(sink->memory->histograms_missed);
 }

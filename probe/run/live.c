@@ -190,14 +190,13 @@ static int send_stats(const struct live *l, struct err *err)
 
 static int feed_exporter(struct live *l, struct err *err)
 {
-	struct view_facts facts = {.series_max = (uint32_t)l->config->series_max,
-				   .starter = getpid(),
-				   .capture = l->capture.pid};
+	struct view_facts facts = plan_facts(l->config);
 	int fd, ret = attach_send_counters(l->attach, l->exporter.socket, err);
 
 	if (ret || (ret = stats_reopen(l, &fd, O_RDONLY, err)))
 		return ret;
-	(void)snprintf(facts.interface, sizeof(facts.interface), "%s", l->config->interface);
+	facts.starter = getpid();
+	facts.capture = l->capture.pid;
 	attach_nic_driver(l->config->interface, facts.driver);
 	ret = exporter_feed(l->exporter.socket, &facts, fd, &l->sockets, err);
 	(void)close(fd);

@@ -109,9 +109,21 @@ static int allow_files(const struct config *c, uint32_t queues, struct err *err)
 				 wanted, (uintmax_t)limit.rlim_max);
 }
 
+struct view_facts plan_facts(const struct config *c)
+{
+	struct view_facts facts = {.series_max = (uint32_t)c->series_max,
+				   .by = (enum view_by)c->metrics_by};
+
+	(void)snprintf(facts.interface, sizeof(facts.interface), "%s",
+		       c->interface ? c->interface : "");
+	return facts;
+}
+
 int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 		struct engine_config *engine, struct stats_config *stats, struct err *err)
 {
+	const struct view_facts facts = plan_facts(c);
+
 	*engine = engine_config(c);
 	*stats = (struct stats_config){.workers = engine->workers,
 				       .queues = queues,
@@ -120,7 +132,7 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .chunks = engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
-			      exporter_memory(stats, (uint32_t)c->series_max);
+			      exporter_memory(stats, &facts);
 	if (c->names || (c->file && c->command == CONFIG_RUN)) /* a reload may bring some */
 		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)
@@ -179,7 +191,7 @@ static int print_summary(const struct config *c, const struct view *view, struct
 
 int plan_report(const struct config *c, const struct ledger_source *source, struct err *err)
 {
-	struct view view = {.ledger = *source, .facts.series_max = (uint32_t)c->series_max};
+	struct view view = {.ledger = *source, .facts = plan_facts(c)};
 	char *text;
 	size_t len;
 	int ret;
@@ -189,8 +201,6 @@ int plan_report(const struct config *c, const struct ledger_source *source, stru
 		return ret;
 	if (!c->metrics)
 		return 0;
-	(void)snprintf(view.facts.interface, sizeof(view.facts.interface), "%s",
-		       c->interface ? c->interface : "");
 	ret = metrics_text(&view, EXPOSITION_TEXT, clock_monotonic_ns(), &text, &len, err);
 	if (ret)
 		return ret;

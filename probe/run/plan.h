@@ -6,11 +6,14 @@
 #include "config/config.h"
 #include "run/engine.h"
 #include "run/ledger.h"
+#include "serve/view.h"
 
 /* Strings stay the configuration's. -ENOMEM with a sentence when the worst case,
  * with umem_len bytes of packet memory, is over the budget. */
 int plan_engine(const struct config *config, uint32_t queues, size_t umem_len,
 		struct engine_config *engine, struct stats_config *stats, struct err *err);
+/* What metrics are to show of what is configured. */
+struct view_facts plan_facts(const struct config *config);
 /* Says the bound on standard error. */
 void plan_log_memory(const struct stats_config *stats, size_t umem_len);
 /* The part of a configuration that may change while the probe runs. */

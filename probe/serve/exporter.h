@@ -25,8 +25,8 @@ int exporter_feed(int handover, const struct view_facts *facts, int stats_fd,
 		  const struct exporter_sockets *sockets, struct err *err);
 void exporter_close(struct exporter_sockets *sockets);
 
-/* Bytes that the exporter may need for what it answers. */
-size_t exporter_memory(const struct stats_config *stats, uint32_t series_max);
+/* Bytes that the exporter may need for what it answers; facts: series_max, by. */
+size_t exporter_memory(const struct stats_config *stats, const struct view_facts *facts);
 
 /* ---- exporter process ---- */
 

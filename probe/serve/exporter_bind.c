@@ -101,7 +101,7 @@ int exporter_feed(int handover, const struct view_facts *facts, int stats_fd,
 	return ret ? err_set(err, ret, "cannot hand over to the exporter: %s", strerror(-ret)) : 0;
 }
 
-size_t exporter_memory(const struct stats_config *stats, uint32_t series_max)
+size_t exporter_memory(const struct stats_config *stats, const struct view_facts *facts)
 {
-	return http_memory(metrics_memory(stats, series_max));
+	return http_memory(metrics_memory(stats, facts));
 }

@@ -121,26 +121,27 @@ static bool write_label(FILE *f, const char *separator, const char *name, const 
 	return *name || *value;
 }
 
-/* Name and labels of a sample; le is a bucket's label, or NULL. */
-static void begin(struct exposition *e, const char *end, const char *le, const char *const *labels)
+/* "{...}" or nothing; le is a bucket's label, or NULL. */
+static void write_labels(FILE *f, const char *le, const char *const *labels)
 {
 	const char *separator = "{";
 
-	fprintf(e->file, "%s%s", e->name, end);
 	for (; labels && *labels; labels += 2)
-		if (write_label(e->file, separator, labels[0], labels[1]))
+		if (write_label(f, separator, labels[0], labels[1]))
 			separator = ",";
-	if (le && write_label(e->file, separator, "le", le))
+	if (le && write_label(f, separator, "le", le))
 		separator = ",";
-	fputs(*separator == ',' ? "} " : " ", e->file);
-	e->series++;
+	if (*separator == ',')
+		fputc('}', f);
 }
 
-static void write_integer(struct exposition *e, const char *end, const char *le, uint64_t value,
-			  const char *const *labels)
+/* Name and labels of a sample. */
+static void begin(struct exposition *e, const char *end, const char *le, const char *const *labels)
 {
-	begin(e, end, le, labels);
-	fprintf(e->file, "%" PRIu64 "\n", value);
+	fprintf(e->file, "%s%s", e->name, end);
+	write_labels(e->file, le, labels);
+	fputc(' ', e->file);
+	e->series++;
 }
 
 /* Exact, and with a point always, as OpenMetrics wants it of "le": 0.0001, 1.0, 2.5. */
@@ -150,6 +151,13 @@ static void seconds_text(char out[static 40], uint64_t ns)
 
 	while (out[n - 1] == '0' && out[n - 2] != '.')
 		out[--n] = 0;
+}
+
+static void write_integer(struct exposition *e, const char *end, uint64_t value,
+			  const char *const *labels)
+{
+	begin(e, end, NULL, labels);
+	fprintf(e->file, "%" PRIu64 "\n", value);
 }
 
 static void write_seconds(struct exposition *e, const char *end, uint64_t ns,
@@ -164,7 +172,7 @@ static void write_seconds(struct exposition *e, const char *end, uint64_t ns,
 
 void exposition_integer(struct exposition *e, uint64_t value, const char *const *labels)
 {
-	write_integer(e, suffix(e->type), NULL, value, labels);
+	write_integer(e, suffix(e->type), value, labels);
 }
 
 void exposition_seconds(struct exposition *e, uint64_t ns, const char *const *labels)
@@ -172,18 +180,48 @@ void exposition_seconds(struct exposition *e, uint64_t ns, const char *const *la
 	write_seconds(e, suffix(e->type), ns, labels);
 }
 
+void exposition_ratio(struct exposition *e, double value, const char *const *labels)
+{
+	begin(e, suffix(e->type), NULL, labels);
+	fprintf(e->file, "%.9f\n", value);
+}
+
+/* OpenMetrics 1.0, "Exemplars". */
+static void write_exemplar(struct exposition *e, const struct exposition_exemplar *exemplar)
+{
+	char value[40], time[40];
+
+	if (!exemplar || !exemplar->time_ns || e->format != EXPOSITION_OPENMETRICS)
+		return;
+	seconds_text(value, exemplar->value_ns);
+	seconds_text(time, exemplar->time_ns);
+	fputs(" # ", e->file);
+	write_labels(e->file, NULL, exemplar->labels);
+	fprintf(e->file, " %s %s", value, time);
+}
+
+static void write_bucket(struct exposition *e, const char *le, uint64_t value,
+			 const struct exposition_exemplar *exemplar, const char *const *labels)
+{
+	begin(e, "_bucket", le, labels);
+	fprintf(e->file, "%" PRIu64, value);
+	write_exemplar(e, exemplar);
+	fputc('\n', e->file);
+}
+
 void exposition_histogram(struct exposition *e, const struct exposition_histogram *h,
 			  const char *const *labels)
 {
+	const struct exposition_exemplar *exemplar = h->exemplar;
 	char le[40];
 
 	for (unsigned i = 0; i < h->n_edges; i++) {
 		seconds_text(le, h->edge_ns[i]);
-		write_integer(e, "_bucket", le, h->cumulative[i], labels);
+		write_bucket(e, le, h->cumulative[i], exemplar ? exemplar + i : NULL, labels);
 	}
-	write_integer(e, "_bucket", "+Inf", h->count, labels);
+	write_bucket(e, "+Inf", h->count, exemplar ? exemplar + h->n_edges : NULL, labels);
 	write_seconds(e, "_sum", h->sum_ns, labels);
-	write_integer(e, "_count", NULL, h->count, labels);
+	write_integer(e, "_count", h->count, labels);
 }
 
 uint64_t exposition_series(const struct exposition *e)

@@ -4,8 +4,8 @@
  *   exposition_open, then for each family: exposition_family, its samples; exposition_close
  *
  * One thread per page. Owns the page's memory: len_max bytes from the start, of which the system
- * gives what is written; it never grows. Names, units and help texts are the caller's constants;
- * label values may hold any text and are escaped.
+ * gives what is written; it never grows. Names, units and help texts are the caller's, valid to the
+ * next family; label values may hold any text and are escaped.
  */
 #pragma once
 
@@ -24,11 +24,19 @@ enum exposition_type {
 	EXPOSITION_HISTOGRAM,
 };
 
+/* One value of a bucket: OpenMetrics alone shows it. */
+struct exposition_exemplar {
+	uint64_t value_ns;
+	uint64_t time_ns;          /* since 1970; 0: there is none */
+	const char *const *labels; /* of LABELS */
+};
+
 struct exposition_histogram {
 	const uint64_t *edge_ns;    /* [n_edges], rising */
 	const uint64_t *cumulative; /* [n_edges]: values up to each edge */
 	unsigned n_edges;
-	uint64_t count, sum_ns; /* of all values */
+	uint64_t count, sum_ns;                     /* of all values */
+	const struct exposition_exemplar *exemplar; /* [n_edges + 1], or NULL */
 };
 
 struct exposition;
@@ -51,6 +59,7 @@ void exposition_family(struct exposition *e, enum exposition_type type, const ch
 /* A sample. labels is of LABELS; NULL: none. */
 void exposition_integer(struct exposition *e, uint64_t value, const char *const *labels);
 void exposition_seconds(struct exposition *e, uint64_t ns, const char *const *labels);
+void exposition_ratio(struct exposition *e, double value, const char *const *labels);
 void exposition_histogram(struct exposition *e, const struct exposition_histogram *h,
 			  const char *const *labels);
 

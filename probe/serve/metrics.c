@@ -30,10 +30,9 @@ void metrics_single_seconds(struct exposition *e, enum exposition_type type, con
 	exposition_seconds(e, ns, NULL);
 }
 
-size_t metrics_memory(const struct stats_config *config, uint32_t series_max)
+size_t metrics_memory(const struct stats_config *config, const struct view_facts *facts)
 {
-	return metrics_health_memory(config) +
-	       metrics_sessions_memory(config->sessions_max, series_max);
+	return metrics_health_memory(config) + metrics_sessions_memory(config->sessions_max, facts);
 }
 
 static size_t len_max(const struct view *v)
@@ -42,7 +41,7 @@ static size_t len_max(const struct view *v)
 	const struct stats_config config = {
 		.workers = s->workers, .queues = s->queues, .sessions_max = s->sessions_max};
 
-	return metrics_memory(&config, v->facts.series_max);
+	return metrics_memory(&config, &v->facts);
 }
 
 int metrics_text(struct view *v, enum exposition_format format, uint64_t now_ns, char **text,

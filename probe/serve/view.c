@@ -33,11 +33,11 @@ bool view_is_active(const struct view *v, uint32_t session, uint64_t now_ns)
 	return last_ns && (!v->ledger.stats->is_live || last_ns + ACTIVE_NS > now_ns);
 }
 
-/* Wall clock of a time of the source's; 0 stays 0. */
-static uint64_t wall_clock_ns(const struct view *v, uint64_t ns)
+uint64_t view_wall_ns(const struct view *v, uint64_t time_ns)
 {
-	return ns ? ns + (uint64_t)__atomic_load_n(&v->ledger.stats->offset_ns, __ATOMIC_RELAXED)
-		  : 0;
+	const int64_t offset_ns = __atomic_load_n(&v->ledger.stats->offset_ns, __ATOMIC_RELAXED);
+
+	return time_ns ? time_ns + (uint64_t)offset_ns : 0;
 }
 
 uint64_t view_first_packet_ns(const struct view *v, uint32_t session)
@@ -49,13 +49,21 @@ uint64_t view_first_packet_ns(const struct view *v, uint32_t session)
 		if (ns && (!first_ns || ns < first_ns))
 			first_ns = ns;
 	}
-	return wall_clock_ns(v, first_ns);
+	return view_wall_ns(v, first_ns);
 }
 
 uint64_t view_last_packet_ns(const struct view *v, uint32_t session)
 {
-	return wall_clock_ns(v, last_packet_ns(v, session));
+	return view_wall_ns(v, last_packet_ns(v, session));
 }
+
+enum group_class { CLASS_SERVICE, CLASS_FEED };
+
+const uint32_t view_feed_groups = 0
+#define GROUP(name, class) | (uint32_t)CLASS_##class << KPI_GROUP_##name
+#include "kpi/groups.def"
+#undef GROUP
+	;
 
 uint32_t view_groups(const struct view *v, uint32_t session)
 {

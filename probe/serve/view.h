@@ -13,11 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Of what the KPIs of class SERVICE are told (kpi/groups.def); those of FEED: of sessions always.
+ */
+enum view_by { VIEW_BY_SESSION, VIEW_BY_NF, VIEW_BY_BOTH };
+
 /* Of the starter; the first message of the exporter's handover. */
 struct view_facts {
 	char interface[IF_NAMESIZE];
-	char driver[32];          /* "" when the interface does not tell */
-	uint32_t series_max;      /* of sessions, on a page */
+	char driver[32];     /* "" when the interface does not tell */
+	uint32_t series_max; /* of sessions and NFs, on a page */
+	enum view_by by;
 	int32_t starter, capture; /* processes; 0: there is none to tell of */
 };
 
@@ -33,9 +38,13 @@ struct view {
 uint32_t view_sessions(const struct view *view);
 /* Has it had a measured packet? Live: within 15 minutes before now_ns, of CLOCK_MONOTONIC? */
 bool view_is_active(const struct view *view, uint32_t session, uint64_t now_ns);
+/* Wall clock of a time of the source's; of 0, 0. */
+uint64_t view_wall_ns(const struct view *view, uint64_t time_ns);
 /* Wall clock of its first and of its last measured packet; 0: it had none. */
 uint64_t view_first_packet_ns(const struct view *view, uint32_t session);
 uint64_t view_last_packet_ns(const struct view *view, uint32_t session);
+/* The groups of class FEED, a bit for each. */
+extern const uint32_t view_feed_groups;
 /* Bit per enum kpi_group: FEED, and those that any worker has seen. */
 uint32_t view_groups(const struct view *view, uint32_t session);
 /* Sum over the workers. */

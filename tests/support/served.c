@@ -67,6 +67,15 @@ uint32_t served_add(struct view *v, const char *source, uint32_t vni, uint64_t p
 	return id;
 }
 
+void served_nf(struct view *v, uint32_t session, const char *nf)
+{
+	struct session_labels labels;
+
+	stats_labels(v->ledger.stats, session, &labels);
+	(void)snprintf(labels.nf, sizeof(labels.nf), "%s", nf);
+	stats_set_labels(v->ledger.stats, session, &labels);
+}
+
 void served_time(struct view *v, uint32_t session, enum kpi_histogram which, uint64_t ns)
 {
 	struct stats *s = v->ledger.stats;
@@ -74,7 +83,7 @@ void served_time(struct view *v, uint32_t session, enum kpi_histogram which, uin
 
 	if (!*place)
 		*place = (uint32_t)++stats_worker(s, 0)->histograms_used;
-	histogram_add(stats_histograms(s, 0) + *place - 1, ns);
+	histogram_add(stats_histograms(s, 0) + *place - 1, ns, SERVED_NOW_NS);
 }
 
 int served_fd(void)

@@ -18,7 +18,9 @@ struct view *served_open(uint32_t sessions_max);
  * the mirrored interface, the last of them at last_ns. Returns its id. */
 uint32_t served_add(struct view *view, const char *source, uint32_t vni, uint64_t packets,
 		    uint64_t last_ns);
-/* Gives worker 0's histogram of a session a sample. */
+/* Says of which NF a session is. */
+void served_nf(struct view *view, uint32_t session, const char *nf);
+/* Gives worker 0's histogram of a session a sample, taken at SERVED_NOW_NS. */
 void served_time(struct view *view, uint32_t session, enum kpi_histogram which, uint64_t ns);
 /* The descriptor of the statistics. */
 int served_fd(void);

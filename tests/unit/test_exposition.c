@@ -136,6 +136,53 @@ Test(exposition, seconds_are_exact_and_have_a_point)
 	       "x_seconds 0.00025\nx_seconds 10.0\nx_seconds 18446744073.709551615\n");
 }
 
+static void write_exemplars(void)
+{
+	static const uint64_t edges_ns[] = {100000}, counts[] = {1};
+	const char *const *labels = LABELS("source", "10.0.0.1", "vni", "7");
+	const struct exposition_exemplar exemplars[] = {{50000, 1500000000000000000, labels},
+							{200000, 0, labels}};
+	const struct exposition_histogram h = {.edge_ns = edges_ns,
+					       .cumulative = counts,
+					       .n_edges = 1,
+					       .count = 2,
+					       .sum_ns = 250000,
+					       .exemplar = exemplars};
+
+	exposition_family(e, EXPOSITION_HISTOGRAM, "x_seconds", "seconds", "X.");
+	exposition_histogram(e, &h, NULL);
+}
+
+Test(exposition, openmetrics_has_exemplars_where_there_are_some)
+{
+	begin(EXPOSITION_OPENMETRICS);
+	write_exemplars();
+	expect("# HELP x_seconds X.\n# TYPE x_seconds histogram\n# UNIT x_seconds seconds\n"
+	       "x_seconds_bucket{le=\"0.0001\"} 1 # {source=\"10.0.0.1\",vni=\"7\"} 0.00005 "
+	       "1500000000.0\n"
+	       "x_seconds_bucket{le=\"+Inf\"} 2\nx_seconds_sum 0.00025\nx_seconds_count 2\n"
+	       "# EOF\n");
+}
+
+Test(exposition, text_has_no_exemplars)
+{
+	begin(EXPOSITION_TEXT);
+	write_exemplars();
+	expect("# HELP x_seconds X.\n# TYPE x_seconds histogram\nx_seconds_bucket{le=\"0.0001\"} "
+	       "1\n"
+	       "x_seconds_bucket{le=\"+Inf\"} 2\nx_seconds_sum 0.00025\nx_seconds_count 2\n");
+}
+
+Test(exposition, ratios_have_nine_places)
+{
+	begin(EXPOSITION_TEXT);
+	exposition_family(e, EXPOSITION_GAUGE, "x_ratio", "ratio", "X.");
+	exposition_ratio(e, 0, NULL);
+	exposition_ratio(e, 0.0123456789, NULL);
+	expect("# HELP x_ratio X.\n# TYPE x_ratio gauge\nx_ratio 0.000000000\n"
+	       "x_ratio 0.012345679\n");
+}
+
 Test(exposition, counts_every_sample)
 {
 	begin(EXPOSITION_TEXT);

@@ -68,7 +68,7 @@ static uint64_t fill(struct histogram *h, uint64_t *samples, unsigned n)
 	srand(1);
 	for (unsigned i = 0; i < n; i++) {
 		samples[i] = (uint64_t)exp2((double)rand() / RAND_MAX * 36.6);
-		histogram_add(h, samples[i]);
+		histogram_add(h, samples[i], 1);
 		sum += samples[i];
 	}
 	return sum;
@@ -115,9 +115,9 @@ Test(histogram, merged_is_the_sum)
 {
 	struct histogram sum = {0}, one = {0}, other = {0};
 
-	histogram_add(&one, 1000);
-	histogram_add(&one, 2000000);
-	histogram_add(&other, 2000000);
+	histogram_add(&one, 1000, 1);
+	histogram_add(&one, 2000000, 1);
+	histogram_add(&other, 2000000, 1);
 	histogram_merge(&sum, &one);
 	histogram_merge(&sum, &other);
 	cr_assert_eq(sum.sum_ns, 4001000);
@@ -170,9 +170,9 @@ Test(histogram, a_difference_is_what_came_between)
 {
 	struct histogram later = {0}, earlier = {0};
 
-	histogram_add(&earlier, 1000);
-	histogram_add(&later, 1000);
-	histogram_add(&later, 5000000);
+	histogram_add(&earlier, 1000, 0);
+	histogram_add(&later, 1000, 0);
+	histogram_add(&later, 5000000, 0);
 	histogram_subtract(&later, &earlier);
 	cr_expect_eq(later.sum_ns, 5000000);
 	cr_expect_eq(histogram_count(&later), 1);
@@ -182,4 +182,26 @@ Test(histogram, a_difference_is_what_came_between)
 	histogram_subtract(&later, &later);
 	cr_expect_eq(histogram_count(&later), 0);
 	cr_expect_eq(later.sum_ns, 0);
+}
+
+Test(histogram, keeps_the_latest_sample_of_each_classic_bucket)
+{
+	static struct histogram h, sum;
+	const uint64_t second_ns = 1000000000;
+
+	histogram_add(&h, 0, 5);
+	histogram_add(&h, 100000, 6);
+	histogram_add(&h, 100001, 7);
+	histogram_add(&h, 11 * second_ns, 8);
+	cr_expect_eq(h.exemplar[0].ns, 100000);
+	cr_expect_eq(h.exemplar[0].time_ns, 6);
+	cr_expect_eq(h.exemplar[1].ns, 100001);
+	cr_expect_eq(h.exemplar[2].time_ns, 0);
+	cr_expect_eq(h.exemplar[HISTOGRAM_CLASSIC].ns, 11 * second_ns);
+	histogram_add(&sum, 50000, 7);
+	histogram_add(&sum, 200000, 6);
+	histogram_merge(&sum, &h);
+	cr_expect_eq(sum.exemplar[0].ns, 50000);
+	cr_expect_eq(sum.exemplar[1].ns, 100001);
+	cr_expect_eq(sum.exemplar[HISTOGRAM_CLASSIC].time_ns, 8);
 }

@@ -8,52 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../support/page.h"
 #include "../support/served.h"
 #include "base/reason.h"
 
-#define SECOND_NS      UINT64_C(1000000000)
-#define S(source, vni) "{source=\"" source "\",vni=\"" vni "\",generation=\"1\""
-
-static char *text; /* with a NUL */
-static size_t len;
-
-static void render(struct view *v, enum exposition_format format, uint64_t now_ns)
-{
-	struct err err;
-
-	free(text);
-	cr_assert_eq(metrics_text(v, format, now_ns, &text, &len, &err), 0, "%s", err.text);
-	text = realloc(text, len + 1);
-	text[len] = 0;
-}
-
-static void page(struct view *v)
-{
-	render(v, EXPOSITION_TEXT, SERVED_NOW_NS);
-}
-
-static unsigned count(const char *what)
-{
-	unsigned n = 0;
-
-	for (const char *s = text; (s = strstr(s, what)); s++)
-		n++;
-	return n;
-}
-
-/* The line is on the page, once. */
-static void has(const char *line)
-{
-	char whole[512];
-
-	(void)snprintf(whole, sizeof(whole), "\n%s\n", line);
-	cr_expect_eq(count(whole), 1, "%s is there %u times", line, count(whole));
-}
-
-static void has_not(const char *what)
-{
-	cr_expect_eq(count(what), 0, "%s is there", what);
-}
+#define SECOND_NS UINT64_C(1000000000)
 
 Test(metrics, a_session_has_its_series_by_source_vni_and_generation)
 {
@@ -62,15 +21,15 @@ Test(metrics, a_session_has_its_series_by_source_vni_and_generation)
 	served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
 	served_add(v, "fd00::1", 7, 22, SERVED_NOW_NS);
 	v->ledger.stats->offset_ns = SECOND_NS / 2;
-	page(v);
-	has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
-	has("vxprobe_session_ingress_packets_total" S("fd00::1", "7") "} 22");
-	has("vxprobe_session_ingress_bytes_total" S("fd00::1", "7") "} 2200");
-	has("vxprobe_session_egress_packets_total" S("fd00::1", "7") "} 0");
-	has("vxprobe_session_last_packet_timestamp_seconds" S("10.0.0.1", "7") "} 3600.5");
-	has("vxprobe_flows" S("10.0.0.1", "7") ",l4=\"tcp\"} 0");
-	has("vxprobe_sessions 2");
-	has("vxprobe_sessions_active 2");
+	page_text(v);
+	page_has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
+	page_has("vxprobe_session_ingress_packets_total" S("fd00::1", "7") "} 22");
+	page_has("vxprobe_session_ingress_bytes_total" S("fd00::1", "7") "} 2200");
+	page_has("vxprobe_session_egress_packets_total" S("fd00::1", "7") "} 0");
+	page_has("vxprobe_session_last_packet_timestamp_seconds" S("10.0.0.1", "7") "} 3600.5");
+	page_has("vxprobe_flows" S("10.0.0.1", "7") ",l4=\"tcp\"} 0");
+	page_has("vxprobe_sessions 2");
+	page_has("vxprobe_sessions_active 2");
 }
 
 Test(metrics, renaming_changes_the_info_alone)
@@ -80,17 +39,19 @@ Test(metrics, renaming_changes_the_info_alone)
 	const struct session_labels renamed = {"amf-1", "amf",   "core",
 					       "4711",  "eni-1", SESSION_HEADERS};
 
-	page(v);
-	has("vxprobe_session_info" S("10.0.0.1", "7") ",name=\"10.0.0.1-7\",nf=\"\",vrf=\"\","
-						      "account=\"\",eni=\"\",policy=\"full\"} 1");
-	const unsigned before = count(S("10.0.0.1", "7"));
+	page_text(v);
+	page_has("vxprobe_session_info" S("10.0.0.1",
+					  "7") ",name=\"10.0.0.1-7\",nf=\"\",vrf=\"\","
+					       "account=\"\",eni=\"\",policy=\"full\"} 1");
+	const unsigned before = page_count(S("10.0.0.1", "7"));
 	stats_set_labels(v->ledger.stats, id, &renamed);
-	page(v);
-	has("vxprobe_session_info" S("10.0.0.1", "7") ",name=\"amf-1\",nf=\"amf\",vrf=\"core\","
-						      "account=\"4711\",eni=\"eni-1\","
-						      "policy=\"headers\"} 1");
-	cr_expect_eq(count("\nvxprobe_session_info{"), 1);
-	cr_expect_eq(count(S("10.0.0.1", "7")), before);
+	page_text(v);
+	page_has(
+		"vxprobe_session_info" S("10.0.0.1", "7") ",name=\"amf-1\",nf=\"amf\",vrf=\"core\","
+							  "account=\"4711\",eni=\"eni-1\","
+							  "policy=\"headers\"} 1");
+	cr_expect_eq(page_count("\nvxprobe_session_info{"), 1);
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), before);
 }
 
 Test(metrics, series_end_15_minutes_after_the_last_packet)
@@ -100,12 +61,12 @@ Test(metrics, series_end_15_minutes_after_the_last_packet)
 	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS - 901 * SECOND_NS);
 	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS - 899 * SECOND_NS);
 	served_add(v, "10.0.0.3", 7, 0, 0);
-	page(v);
-	has_not("10.0.0.1");
-	has_not("10.0.0.3");
-	has("vxprobe_session_ingress_packets_total" S("10.0.0.2", "7") "} 1");
-	has("vxprobe_sessions 3");
-	has("vxprobe_sessions_active 1");
+	page_text(v);
+	page_has_not("10.0.0.1");
+	page_has_not("10.0.0.3");
+	page_has("vxprobe_session_ingress_packets_total" S("10.0.0.2", "7") "} 1");
+	page_has("vxprobe_sessions 3");
+	page_has("vxprobe_sessions_active 1");
 }
 
 Test(metrics, sessions_beyond_the_limit_are_left_out_whole_and_counted)
@@ -114,23 +75,23 @@ Test(metrics, sessions_beyond_the_limit_are_left_out_whole_and_counted)
 	char line[64];
 
 	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
-	page(v);
-	const unsigned each = count(S("10.0.0.1", "7"));
+	page_text(v);
+	const unsigned each = page_count(S("10.0.0.1", "7"));
 	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS);
 	served_add(v, "10.0.0.3", 7, 1, SERVED_NOW_NS);
 	v->facts.series_max = 2 * each + each - 1;
-	page(v);
-	cr_expect_eq(count(S("10.0.0.1", "7")), each);
-	cr_expect_eq(count(S("10.0.0.2", "7")), each);
-	has_not("10.0.0.3");
+	page_text(v);
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), each);
+	cr_expect_eq(page_count(S("10.0.0.2", "7")), each);
+	page_has_not("10.0.0.3");
 	(void)snprintf(line, sizeof(line), "vxprobe_series %u", 2 * each);
-	has(line);
+	page_has(line);
 	(void)snprintf(line, sizeof(line), "vxprobe_series_dropped_total %u", each);
-	has(line);
-	has("vxprobe_sessions_active 3");
-	page(v);
+	page_has(line);
+	page_has("vxprobe_sessions_active 3");
+	page_text(v);
 	(void)snprintf(line, sizeof(line), "vxprobe_series_dropped_total %u", 2 * each);
-	has(line);
+	page_has(line);
 }
 
 Test(metrics, a_histogram_is_there_once_it_has_a_sample)
@@ -139,32 +100,33 @@ Test(metrics, a_histogram_is_there_once_it_has_a_sample)
 	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
 
 	served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS);
-	page(v);
-	has("# TYPE vxprobe_tcp_handshake_server_seconds histogram");
-	has_not("vxprobe_tcp_handshake_server_seconds_bucket");
-	const unsigned before = count(S("10.0.0.1", "7"));
+	page_text(v);
+	page_has("# TYPE vxprobe_tcp_handshake_server_seconds histogram");
+	page_has_not("vxprobe_tcp_handshake_server_seconds_bucket");
+	const unsigned before = page_count(S("10.0.0.1", "7"));
 	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 100000);
 	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 3000000000);
 	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 20000000000);
-	page(v);
-	cr_expect_eq(count(S("10.0.0.1", "7")), before + 19);
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+	page_text(v);
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), before + 19);
+	page_has("vxprobe_tcp_handshake_server_seconds_bucket" S(
 		"10.0.0.1", "7") ",layer=\"mirror\",le=\"0.0001\"} 1");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1",
-							    "7") ",layer=\"mirror\",le=\"2.5\"} 1");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S("10.0.0.1",
-							    "7") ",layer=\"mirror\",le=\"5.0\"} 2");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+	page_has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+		"10.0.0.1", "7") ",layer=\"mirror\",le=\"2.5\"} 1");
+	page_has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+		"10.0.0.1", "7") ",layer=\"mirror\",le=\"5.0\"} 2");
+	page_has("vxprobe_tcp_handshake_server_seconds_bucket" S(
 		"10.0.0.1", "7") ",layer=\"mirror\",le=\"10.0\"} 2");
-	has("vxprobe_tcp_handshake_server_seconds_bucket" S(
+	page_has("vxprobe_tcp_handshake_server_seconds_bucket" S(
 		"10.0.0.1", "7") ",layer=\"mirror\",le=\"+Inf\"} 3");
-	has("vxprobe_tcp_handshake_server_seconds_sum" S("10.0.0.1",
-							 "7") ",layer=\"mirror\"} 23.0001");
-	has("vxprobe_tcp_handshake_server_seconds_count" S("10.0.0.1", "7") ",layer=\"mirror\"} 3");
-	has("vxprobe_histograms{worker=\"0\"} 1");
+	page_has("vxprobe_tcp_handshake_server_seconds_sum" S("10.0.0.1",
+							      "7") ",layer=\"mirror\"} 23.0001");
+	page_has("vxprobe_tcp_handshake_server_seconds_count" S("10.0.0.1",
+								"7") ",layer=\"mirror\"} 3");
+	page_has("vxprobe_histograms{worker=\"0\"} 1");
 	char line[64];
 	(void)snprintf(line, sizeof(line), "vxprobe_series %u", 2 * before + 19);
-	has(line);
+	page_has(line);
 }
 
 Test(metrics, a_session_whose_histograms_do_not_fit_is_left_out_whole)
@@ -173,13 +135,13 @@ Test(metrics, a_session_whose_histograms_do_not_fit_is_left_out_whole)
 	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
 
 	served_time(v, id, KPI_TCP_HANDSHAKE_SERVER, 1);
-	page(v);
-	v->facts.series_max = count(S("10.0.0.1", "7"));
-	page(v);
-	cr_expect_eq(count(S("10.0.0.1", "7")), v->facts.series_max);
+	page_text(v);
+	v->facts.series_max = page_count(S("10.0.0.1", "7"));
+	page_text(v);
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), v->facts.series_max);
 	v->facts.series_max--;
-	page(v);
-	has_not("10.0.0.1");
+	page_text(v);
+	page_has_not("10.0.0.1");
 }
 
 Test(metrics, behind_a_session_that_is_left_out_none_is_there)
@@ -187,15 +149,15 @@ Test(metrics, behind_a_session_that_is_left_out_none_is_there)
 	struct view *v = served_open(4);
 
 	served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
-	page(v);
-	const unsigned each = count(S("10.0.0.1", "7"));
+	page_text(v);
+	const unsigned each = page_count(S("10.0.0.1", "7"));
 	served_time(v, served_add(v, "10.0.0.2", 7, 1, SERVED_NOW_NS), KPI_TCP_HANDSHAKE_SERVER, 1);
 	served_add(v, "10.0.0.3", 7, 1, SERVED_NOW_NS);
 	v->facts.series_max = 2 * each; /* the third would fit, the second does not */
-	page(v);
-	cr_expect_eq(count(S("10.0.0.1", "7")), each);
-	has_not("10.0.0.2");
-	has_not("10.0.0.3");
+	page_text(v);
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), each);
+	page_has_not("10.0.0.2");
+	page_has_not("10.0.0.3");
 }
 
 /* Every text as long as it may be and full of what has to be escaped, every number as large. */
@@ -228,11 +190,11 @@ Test(metrics, the_longest_page_is_within_the_bound_and_not_far_below)
 
 	for (uint32_t i = 0; i < config.sessions_max; i++)
 		add_longest(v);
-	render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
-	const size_t bound = metrics_memory(&config, v->facts.series_max);
-	cr_expect_eq(count("\nvxprobe_session_info{"), config.sessions_max);
-	cr_expect_leq(len, bound);
-	cr_expect_geq(len, bound / 2, "%zu bytes of %zu", len, bound);
+	page_render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
+	const size_t bound = metrics_memory(&config, &v->facts);
+	cr_expect_eq(page_count("\nvxprobe_session_info{"), config.sessions_max);
+	cr_expect_leq(page.len, bound);
+	cr_expect_geq(page.len, bound / 2, "%zu bytes of %zu", page.len, bound);
 }
 
 Test(metrics, the_bound_follows_the_limit_of_series)
@@ -244,15 +206,15 @@ Test(metrics, the_bound_follows_the_limit_of_series)
 	v->facts.series_max = 1000;
 	for (uint32_t i = 0; i < 1000; i++)
 		add_longest(v);
-	page(v);
-	cr_expect_leq(len, metrics_memory(&config, 1000));
-	cr_expect_leq(metrics_memory(&config, 1000), 512 << 10);
+	page_text(v);
+	cr_expect_leq(page.len, metrics_memory(&config, &v->facts));
+	cr_expect_leq(metrics_memory(&config, &v->facts), 512 << 10);
 }
 
 /* No line of a family stands outside it, and no family comes twice. */
 static void check_families(enum exposition_format format)
 {
-	char name[128] = "", *rest = text, *line;
+	char name[128] = "", *rest = page.text, *line;
 
 	while ((line = strsep(&rest, "\n"))) {
 		char head[160];
@@ -274,9 +236,9 @@ Test(metrics, families_are_not_interleaved)
 	served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
 	served_add(v, "10.0.0.2", 7, 11, SERVED_NOW_NS);
 	v->facts.starter = v->facts.capture = getpid();
-	page(v);
+	page_text(v);
 	check_families(EXPOSITION_TEXT);
-	render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
+	page_render(v, EXPOSITION_OPENMETRICS, SERVED_NOW_NS);
 	check_families(EXPOSITION_OPENMETRICS);
 }
 
@@ -285,16 +247,16 @@ Test(metrics, what_is_known_in_advance_begins_with_0)
 	struct view *v = served_open(4);
 	char line[128];
 
-	page(v);
+	page_text(v);
 	for (unsigned i = 0; i < FATE_MAX; i++) {
 		(void)snprintf(line, sizeof(line), "vxprobe_packets_total{reason=\"%s\"} 0",
 			       fate_text[i].label);
-		has(line);
+		page_has(line);
 	}
-	has("vxprobe_rx_dropped_total{queue=\"1\",reason=\"ring_full\"} 0");
-	has("vxprobe_config_reload_failures_total 0");
-	has("vxprobe_names_reloads_total 0");
-	has("vxprobe_series_dropped_total 0");
+	page_has("vxprobe_rx_dropped_total{queue=\"1\",reason=\"ring_full\"} 0");
+	page_has("vxprobe_config_reload_failures_total 0");
+	page_has("vxprobe_names_reloads_total 0");
+	page_has("vxprobe_series_dropped_total 0");
 }
 
 Test(metrics, reloads_are_told)
@@ -304,15 +266,15 @@ Test(metrics, reloads_are_told)
 	v->ledger.stats->config = (struct stats_reload){3, 2, 1500000000, false, 0};
 	v->ledger.stats->names = (struct stats_reload){4, 0, 2500000000, true, 0};
 	v->ledger.stats->n_names = 5;
-	page(v);
-	has("vxprobe_config_reloads_total 5");
-	has("vxprobe_config_reload_failures_total 2");
-	has("vxprobe_config_last_reload_successful 0");
-	has("vxprobe_config_last_reload_success_timestamp_seconds 1.5");
-	has("vxprobe_names_reloads_total 4");
-	has("vxprobe_names_last_reload_successful 1");
-	has("vxprobe_names_last_reload_success_timestamp_seconds 2.5");
-	has("vxprobe_names_entries 5");
+	page_text(v);
+	page_has("vxprobe_config_reloads_total 5");
+	page_has("vxprobe_config_reload_failures_total 2");
+	page_has("vxprobe_config_last_reload_successful 0");
+	page_has("vxprobe_config_last_reload_success_timestamp_seconds 1.5");
+	page_has("vxprobe_names_reloads_total 4");
+	page_has("vxprobe_names_last_reload_successful 1");
+	page_has("vxprobe_names_last_reload_success_timestamp_seconds 2.5");
+	page_has("vxprobe_names_entries 5");
 }
 
 Test(metrics, the_interface_is_told)
@@ -320,10 +282,10 @@ Test(metrics, the_interface_is_told)
 	struct view *v = served_open(4);
 
 	(void)snprintf(v->facts.driver, sizeof(v->facts.driver), "ena");
-	page(v);
-	has("vxprobe_interface_info{device=\"eth0\",driver=\"ena\",xdp_mode=\"native\","
-	    "zerocopy=\"false\",multi_buffer=\"false\",timestamp_source=\"xdp_monotonic\"} 1");
-	has("vxprobe_mtu_bytes{device=\"eth0\"} 9001");
+	page_text(v);
+	page_has("vxprobe_interface_info{device=\"eth0\",driver=\"ena\",xdp_mode=\"native\","
+		 "zerocopy=\"false\",multi_buffer=\"false\",timestamp_source=\"xdp_monotonic\"} 1");
+	page_has("vxprobe_mtu_bytes{device=\"eth0\"} 9001");
 }
 
 Test(metrics, files_have_no_interface_and_no_processes)
@@ -334,12 +296,12 @@ Test(metrics, files_have_no_interface_and_no_processes)
 	v->ledger.facts = NULL;
 	v->ledger.stats->is_live = false;
 	served_add(v, "10.0.0.1", 7, 11, 1);
-	render(v, EXPOSITION_TEXT, UINT64_MAX);
-	has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
-	has_not("vxprobe_interface");
-	has_not("vxprobe_rx_");
-	has_not("vxprobe_config");
-	has_not("process_");
+	page_render(v, EXPOSITION_TEXT, UINT64_MAX);
+	page_has("vxprobe_session_ingress_packets_total" S("10.0.0.1", "7") "} 11");
+	page_has_not("vxprobe_interface");
+	page_has_not("vxprobe_rx_");
+	page_has_not("vxprobe_config");
+	page_has_not("process_");
 }
 
 /* ---- processes ---- */
@@ -349,7 +311,7 @@ static double value_of(const char *metric)
 	char start[128];
 
 	(void)snprintf(start, sizeof(start), "\n%s ", metric);
-	const char *found = strstr(text, start);
+	const char *found = strstr(page.text, start);
 	cr_assert_not_null(found, "no %s", metric);
 	return strtod(found + strlen(start), NULL);
 }
@@ -361,7 +323,7 @@ Test(metrics, processes_are_summed)
 
 	/* This process thrice: the exporter is the one that asks. */
 	v->facts.starter = v->facts.capture = getpid();
-	page(v);
+	page_text(v);
 	for (int fd = 0; fd < 256; fd++)
 		descriptors += lseek(fd, 0, SEEK_CUR) >= 0 || isatty(fd) || write(fd, "", 0) == 0;
 	cr_expect_eq((unsigned)value_of("process_open_fds") % 3, 0);
@@ -381,6 +343,6 @@ Test(metrics, a_process_that_is_gone_leaves_no_part_of_a_sum)
 
 	v->facts.starter = getpid();
 	v->facts.capture = 0x7ffffffe; /* beyond any PID */
-	page(v);
-	has_not("process_");
+	page_text(v);
+	page_has_not("process_");
 }

@@ -41,7 +41,7 @@ Test(stats, reader_finds_a_histogram_from_its_first_sample_on)
 
 	cr_assert_eq(stats_map(&reader, fd, false, &err), 0);
 	cr_assert_null(stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT));
-	histogram_add(&stats_histograms(s, 1)[3], 5);
+	histogram_add(&stats_histograms(s, 1)[3], 5, 1);
 	stats_kpi(s, 1, 2)->histogram[KPI_TCP_HANDSHAKE_CLIENT] = 4;
 	const struct histogram *h = stats_histogram(reader, 1, 2, KPI_TCP_HANDSHAKE_CLIENT);
 	cr_assert_eq(h, &stats_histograms(reader, 1)[3]);

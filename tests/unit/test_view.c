@@ -90,7 +90,7 @@ Test(view, a_histogram_is_the_sum_over_the_workers)
 	cr_expect(!view_histogram(v, id, KPI_TCP_HANDSHAKE_CLIENT, &h));
 	served_time(v, id, KPI_TCP_HANDSHAKE_CLIENT, 1000);
 	stats_kpi(v->ledger.stats, 1, id)->histogram[KPI_TCP_HANDSHAKE_CLIENT] = 1;
-	histogram_add(stats_histograms(v->ledger.stats, 1), 500);
+	histogram_add(stats_histograms(v->ledger.stats, 1), 500, 1);
 	cr_expect(view_histogram(v, id, KPI_TCP_HANDSHAKE_CLIENT, &h));
 	cr_expect_eq(histogram_count(&h), 2);
 	cr_expect_eq(h.sum_ns, 1500);
