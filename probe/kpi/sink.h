@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kpi/histogram.h"
+#include "kpi/loss.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -45,6 +46,7 @@ struct kpi_session {      /* of one worker */
 	uint64_t first_ns, last_ns; /* packets, source clock; 0: none yet */
 	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */
 	uint64_t value[KPI_MAX];
+	struct loss loss[LOSS_TRANSPORTS];
 	uint32_t histogram[KPI_HISTOGRAMS]; /* place in the worker's pool + 1; 0: no sample yet */
 	uint32_t groups;                    /* bit per enum kpi_group: seen */
 };
