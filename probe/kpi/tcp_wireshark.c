@@ -60,12 +60,13 @@ static bool is_probe(const struct step *t)
 static bool fills_window(const struct step *t)
 {
 	const struct tcp_wireshark_side *to = t->to;
-	const unsigned shift =
-		to->scaling < SCALED || to->is_unscaled ? 0 : to->scaling - (unsigned)SCALED;
+	const bool is_scaled = to->scaling >= SCALED && !to->is_unscaled;
+	const uint32_t window = to->is_seen ? to->window : UINT32_MAX;
 
-	if (!t->s->len || !to->is_seen || to->scaling == SCALING_UNKNOWN)
+	if (!t->s->len || to->scaling == SCALING_UNKNOWN)
 		return false;
-	return t->s->seq + t->s->len == to->ack + ((uint32_t)to->window << shift);
+	return t->s->seq + t->s->len ==
+	       to->ack + (window << (is_scaled ? to->scaling - SCALED : 0));
 }
 
 /* An ACK that says nothing but what the one before it said. */

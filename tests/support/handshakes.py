@@ -9,7 +9,6 @@ What tshark measures and the probe does not (kpis.md 1.2: one SYN and one SYN-AC
 see Attempt.exclusion. tshark counts an encapsulated TCP as well, the probe the outermost alone."""
 
 import re
-import subprocess
 import sys
 from collections import Counter, namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import capture
+from oracle import Wrong, ethernet, run, tshark
 
 TOLERANCE_NS = 1000
 SESSIONS = 3
@@ -35,51 +35,6 @@ Segment = namedtuple("Segment", "frame vni source target flags seq ack rtt_ns ac
 
 def fail(sentence):
     sys.exit(f"handshakes: {sentence}")
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        fail(f"{' '.join(map(str, command))}: {done.stderr.strip()[-500:]}")
-    return done.stdout
-
-
-# ---- captures ----
-
-IP_AT = {0: 4, 108: 4, 12: 0, 14: 0, 101: 0, 113: 16, 276: 20}  # NULL, LOOP, RAW, SLL, SLL2
-
-
-def as_mirrored(p):
-    """The packet as Ethernet with the one MAC that all frames of an interface have; None: no IP."""
-    macs = bytes.fromhex("02ee0000000102dd00000001")
-    if p.linktype == capture.ETHERNET:
-        return macs + p.data[12:] if len(p.data) > 12 else p.data
-    ip = p.data[IP_AT[p.linktype]:] if p.linktype in IP_AT else b""
-    ethertype = {4: b"\x08\x00", 6: b"\x86\xdd"}.get(ip[0] >> 4 if ip else 0)
-    return macs + ethertype + ip if ethertype else None
-
-
-def ethernet(path, out):
-    with open(path, "rb") as stream, capture.Pcap(out) as file:
-        try:
-            for p in capture.Capture(stream):
-                data = as_mirrored(p)
-                if data:
-                    file.add(p.time_ns % (10**9 << 32), data)  # of a damaged file it may be more
-        except capture.Damaged:
-            pass  # what came before counts
-    return out
-
-
-# ---- what tshark says ----
-
-def tshark(path, fields):
-    """The fields of every TCP segment, each a list of its occurrences from the outside in."""
-    table = run("tshark", "-n", "-r", path, "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE",
-                "-Y", "tcp && !icmp && !icmpv6", "-T", "fields", "-E", "occurrence=a",
-                *(word for field in fields for word in ("-e", field)))
-    for line in table.splitlines():
-        yield dict(zip(fields, (value.split(",") for value in line.split("\t"))))
 
 
 def outermost(wrapped, out):
@@ -249,4 +204,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Wrong as wrong:
+        fail(wrong)

@@ -93,12 +93,20 @@ def original_length(frame):
     return max(len(frame), at + ip_length(frame[at:])) if at else len(frame)
 
 
+class Uncut(capture.Pcap):
+    """Gives every frame the length that it had."""
+
+    def add(self, time_ns, data):
+        self.file.write(struct.pack("<IIII", time_ns // 10**9, time_ns % 10**9, len(data),
+                                    original_length(data)) + data)
+
+
 def mirrored(wrapped, out, wanted=None, inside=lambda frame: frame):
     """(out, the frames that were mirrored; their numbers in wrapped), or of the wanted ones alone.
 
     inside: what to take of a mirrored frame; None: nothing."""
     numbers = []
-    with capture.Pcap(out) as file:
+    with Uncut(out) as file:
         for number, p in enumerate(packets(wrapped), 1):
             if wanted is not None and number not in wanted:
                 continue
@@ -106,13 +114,8 @@ def mirrored(wrapped, out, wanted=None, inside=lambda frame: frame):
             frame = inside(p.data[outer:])
             if frame:
                 numbers.append(number)
-                write(file, p.time_ns, frame)
+                file.add(p.time_ns, frame)
     return out, numbers
-
-
-def write(file, time_ns, frame):
-    file.file.write(struct.pack("<IIII", time_ns // 10**9, time_ns % 10**9, len(frame),
-                                original_length(frame)) + frame)
 
 
 # ---- what is said ----

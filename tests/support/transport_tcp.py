@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""transport_tcp: is every TCP segment what tshark says it is? Usage: transport_tcp.py BUILD_DIR SCRATCH LAYERS CAPTURE...
+
+LAYERS: mirror (TCP right in the mirrored frame), ue (TCP right inside GTP-U), or mirror,ue.
+
+Every capture is wrapped by vxmirror; the probe's events are compared with tshark's, frame by frame:
+
+  classes   tcp.analysis.retransmission (without fast and spurious ones), fast_retransmission and so
+            on: the sets of every frame must be equal
+  RTT       every sample of data and of handshakes must be tcp.analysis.ack_rtt of its frame within
+            1 us. Not the other way round: tshark measures segments sent twice, too (kpis.md 1.2);
+            that no sample of a handshake is missing, O5 shows
+
+Of a capture made-up-*.pcap (segments.py) the classes alone count: what an RTT is there is anyone's guess.
+tshark gets the layer's frames alone: it does not tell a connection in a tunnel from the same
+outside, and believes segments that an ICMP error quotes.
+
+A difference may be explained by a rule of this list, and by nothing else:
+
+  impossible header   the conversation, as tshark has it, holds a segment whose header is shorter than
+                      20 bytes or longer than the segment. The probe reads no such segment; tshark
+                      lets it begin a conversation and end one
+
+Explained differences are at most 1 % of all events. Prints a table; exit 1 with one sentence if
+something differs, or nothing was compared."""
+
+import re
+import struct
+import sys
+from collections import Counter, defaultdict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+import oracle
+
+TOLERANCE_NS = 1000
+EXPLAINED_MAX = 0.01
+CLASSES = ("retransmission fast_retransmission spurious_retransmission out_of_order duplicate_ack zero_window "
+           "zero_window_probe window_full keep_alive lost_segment ack_lost_segment").split()
+SAMPLES = ("tcp_rtt", "tcp_handshake_server", "tcp_handshake_client")
+MADE_UP = "made-up-"
+IMPOSSIBLE = ("tcp.short_segment", "tcp.bogus_header_length")
+FIELDS = ("frame.number", "frame.protocols", "tcp.stream", "tcp.analysis.ack_rtt", "tcp.analysis.acks_frame",
+          *IMPOSSIBLE, *(f"tcp.analysis.{name}" for name in CLASSES))
+# TCP directly in the outermost IP.
+OUTERMOST = re.compile(r"eth:ethertype:(?:vlan:ethertype:){0,2}(ip|ipv6)(?::ipv6\.\w+)*:tcp(?!.*:tcp)")
+CLASS = re.compile(r'vxprobe_tcp_wireshark_packets{layer="(\w+)",class="(\w+)"}')
+SAMPLE = re.compile(r'vxprobe_(\w+)_seconds{layer="(\w+)"')
+
+# What is said of one segment. rtt_ns: None if there is none.
+Segment = namedtuple("Segment", "stream is_impossible classes rtt_ns")
+Difference = namedtuple("Difference", "frame what tshark probe rule")
+
+
+# ---- layers ----
+
+def inside_gtpu(frame):
+    """The packet in GTP-U as an Ethernet frame; None: there is none (TS 29.281 section 5)."""
+    at = oracle.ip_at(frame)
+    if not at:
+        return None
+    ip = frame[at:]
+    head = 40 if ip[0] >> 4 == 6 else (ip[0] & 15) * 4
+    protocol = ip[6] if ip[0] >> 4 == 6 else ip[9]
+    gtp = ip[head + 8:]
+    if protocol != 17 or len(gtp) < 12 or 2152 not in struct.unpack(">HH", ip[head:head + 4]):
+        return None
+    if gtp[0] >> 4 != 3 or gtp[1] != 255:
+        return None
+    inner = 12 if gtp[0] & 7 else 8
+    extension = gtp[11] if gtp[0] & 4 else 0
+    while extension:
+        length = gtp[inner] * 4 if len(gtp) > inner else 0
+        if not length or len(gtp) < inner + length:
+            return None
+        extension = gtp[inner + length - 1]
+        inner += length
+    return oracle.as_ethernet(gtp[inner:])
+
+
+LAYERS = {"mirror": lambda frame: frame, "ue": inside_gtpu}
+
+
+# ---- what tshark says ----
+
+def is_outermost(row):
+    return OUTERMOST.match(row["frame.protocols"][0])
+
+
+def rows_of(wrapped, folder, layer):
+    """[(frame's number in wrapped, row)] of the layer's segments."""
+    inside = LAYERS[layer]
+    path, numbers = oracle.mirrored(wrapped, folder / f"{layer}.pcap", inside=inside)
+    rows = list(oracle.tshark(path, FIELDS, "tcp"))
+    if not all(map(is_outermost, rows)):
+        wanted = {numbers[int(row["frame.number"][0]) - 1] for row in rows if is_outermost(row)}
+        path, numbers = oracle.mirrored(wrapped, folder / f"{layer}-alone.pcap", wanted, inside)
+        rows = list(oracle.tshark(path, FIELDS, "tcp"))
+    return [(numbers[int(row["frame.number"][0]) - 1], row) for row in rows]
+
+
+def segment(row):
+    said = {name for name in CLASSES if row[f"tcp.analysis.{name}"][0]}
+    if said & {"fast_retransmission", "spurious_retransmission"}:
+        said.discard("retransmission")
+    rtt = row["tcp.analysis.ack_rtt"][0] or "0"  # of 0 ns it says nothing
+    has_rtt = row["tcp.analysis.acks_frame"][0]
+    return Segment(row["tcp.stream"][0], any(row[field][0] for field in IMPOSSIBLE), said,
+                   int(Decimal(rtt) * 10**9) if has_rtt else None)
+
+
+# ---- what the probe says ----
+
+def probed(build, wrapped):
+    """{layer: ({frame: classes}, [(frame, which, ns)])}"""
+    found = {layer: (defaultdict(set), []) for layer in LAYERS}
+    for frame, metric, change in oracle.events(build, wrapped):
+        if name := CLASS.match(metric):
+            found[name[1]][0][frame].add(name[2])
+        elif (sample := SAMPLE.match(metric)) and sample[1] in SAMPLES:
+            found[sample[2]][1].append((frame, sample[1], change))
+    return found
+
+
+# ---- the judgement ----
+
+def differences(segments, classes, samples):
+    impossible = {s.stream for s in segments.values() if s.is_impossible}
+
+    def difference(frame, what, tshark, probe):
+        s = segments.get(frame)
+        return Difference(frame, what, tshark, probe, "impossible header" if s and s.stream in impossible else None)
+
+    for frame in sorted(segments.keys() | classes.keys()):
+        want = segments[frame].classes if frame in segments else set()
+        if want != classes.get(frame, set()):
+            yield difference(frame, "classes", sorted(want), sorted(classes.get(frame, ())))
+    for frame, which, ns in samples:
+        want = segments[frame].rtt_ns if frame in segments else None
+        if want is None or abs(want - ns) > TOLERANCE_NS:
+            yield difference(frame, which, want, ns)
+
+
+def judge(build, scratch, layers, path):
+    """(path, Counter of events, [Difference]) of a capture."""
+    folder = scratch / path.name
+    folder.mkdir()
+    wrapped = oracle.wrap(build, path, folder)
+    probe = probed(build, wrapped)
+    events, found = Counter(), []
+    for layer in layers:
+        segments = {number: segment(row) for number, row in rows_of(wrapped, folder, layer)}
+        classes, samples = probe[layer]
+        if path.name.startswith(MADE_UP):
+            samples = []
+        events.update(f"{layer} {name}" for s in segments.values() for name in s.classes)
+        events.update(f"{layer} {which}" for _, which, _ in samples)
+        found += differences(segments, classes, samples)
+    return path, events, found
+
+
+def show(total, rules):
+    print(f"{'layer and event':40}{'events':>8}")
+    for name, n in sorted(total.items()):
+        print(f"{name:40}{n:8}")
+    for rule, n in sorted(rules.items()):
+        print(f"{'explained: ' + rule:40}{n:8}")
+
+
+def verdict(layers, judged):
+    total = sum((events for _, events, _ in judged), Counter())
+    rules = Counter(d.rule for _, _, found in judged for d in found if d.rule)
+    show(total, rules)
+    for path, _, found in judged:
+        for d in found:
+            if not d.rule:
+                raise oracle.Wrong(f"{path.name}: frame {d.frame}, {d.what}: tshark says {d.tshark}, the probe {d.probe}")
+    for layer in layers:
+        if not any(name.startswith(layer) for name in total):
+            raise oracle.Wrong(f"{layer}: nothing was compared")
+    for name in (f"{layers[0]} {what}" for what in (*CLASSES, *SAMPLES)):
+        if not total[name]:
+            raise oracle.Wrong(f"{name}: nothing was compared")
+    explained, events = sum(rules.values()), sum(total.values())
+    if explained > EXPLAINED_MAX * events:
+        raise oracle.Wrong(f"{explained} of {events} events differ by a rule, which is too many")
+    with_tcp = sum(bool(events) for _, events, _ in judged)
+    return (f"{len(judged)} captures, {with_tcp} with events of TCP; {events} events equal to tshark's but "
+            f"{explained}, which a rule explains")
+
+
+def main():
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    build, scratch, *paths = map(Path, sys.argv[1:3] + sys.argv[4:])
+    layers = sys.argv[3].split(",")
+    with ThreadPoolExecutor(2) as pool:
+        judged = list(pool.map(lambda path: judge(build, scratch, layers, path), paths))
+    print(verdict(layers, judged))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except oracle.Wrong as wrong:
+        sys.exit(f"transport_tcp: {wrong}")
