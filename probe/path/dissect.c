@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "inner.h"
+#include "steer.h"
 #include "wire.h"
 
 #define MARK_BIT(name) (1u << MARK_##name)
+#define GTPU_PORT      2152
 
 struct endpoint {
 	struct address address;
@@ -161,30 +163,87 @@ static uint32_t marks_of(const struct inner *in)
 	return of_fault[in->fault] | of_fragment[in->fragment];
 }
 
+/* What follows from the walk over the headers; wire_len is of the frame. */
+static struct dissected dissect_walked(const struct inner *in, const uint8_t *data, uint32_t len,
+				       uint32_t wire_len)
+{
+	struct dissected out = {
+		.wire_len = wire_len,
+		.ip_len = in->ip_len,
+		.marks = marks_of(in),
+		.l3 = in->l3,
+		.l4 = in->l4,
+		.payload = payload_of(in, data, len),
+	};
+
+	if (in->fault == INNER_OK) {
+		out.key.version = in->version;
+		out.key.proto = in->proto;
+	}
+	if (in->l4)
+		dissect_transport(in, data, len, &out);
+	return out;
+}
+
 void dissect_frame(const uint8_t *data, uint32_t len, uint32_t cap_len, struct dissected *out)
 {
 	struct inner in;
 
 	inner_walk(data, data + len, &in);
 	const uint32_t ip_wire_len = in.ip_len ? in.l3 + in.ip_len : 0;
-
-	*out = (struct dissected){
-		.wire_len = ip_wire_len > cap_len ? ip_wire_len : cap_len,
-		.ip_len = in.ip_len,
-		.marks = marks_of(&in),
-		.l3 = in.l3,
-		.l4 = in.l4,
-		.payload = payload_of(&in, data, len),
-	};
-	if (out->wire_len > cap_len)
+	const bool is_cut = ip_wire_len > cap_len;
+	*out = dissect_walked(&in, data, len, is_cut ? ip_wire_len : cap_len);
+	if (is_cut)
 		out->marks |= MARK_BIT(TRUNCATED);
-	if (in.l4)
-		dissect_transport(&in, data, len, out);
+}
+
+bool dissect_quoted(const uint8_t *data, uint32_t len, const struct dissected *d,
+		    struct flow_key *key, unsigned *direction)
+{
+	const uint32_t end = dissect_end(d, len);
+	struct inner in = {.l4 = d->l4, .version = d->key.version, .proto = d->key.proto};
+
+	if (!steer_is_icmp_error(data, data + end, &in))
+		return false;
+	inner_walk_ip(data, data + end, d->l4 + 8u, &in);
+	if (!in.l4)
+		return false;
+	const struct dissected quoted = dissect_walked(&in, data, end, end);
+	if (!quoted.has_flow)
+		return false;
+	*key = quoted.key;
+	*direction = quoted.direction;
+	return true;
+}
+
+static bool is_gtpu(const struct dissected *d)
+{
+	return d->has_flow && d->key.proto == INNER_UDP &&
+	       steer_either(d->key.port_a, d->key.port_b, GTPU_PORT);
+}
+
+/* An IP packet inside another is shorter, but when that is a part of it only. */
+static bool fits(const struct inner *in, const struct dissected *outer)
+{
+	const bool is_part = outer->marks & MARK_BIT(FIRST_FRAGMENT);
+
+	return is_part || !outer->ip_len || in->l3 + in->ip_len <= outer->l3 + outer->ip_len;
 }
 
 bool dissect_gtpu(const uint8_t *data, uint32_t len, const struct dissected *outer,
 		  struct dissected *inner)
 {
-	(void)data, (void)len, (void)outer, (void)inner;
-	return false;
+	const uint32_t end = dissect_end(outer, len);
+	const uint32_t offset =
+		is_gtpu(outer) ? steer_gtp_payload(data, data + end, outer->payload) : 0;
+	struct inner in;
+
+	if (!offset)
+		return false;
+	inner_walk_ip(data, data + end, offset, &in);
+	if (!in.version || !fits(&in, outer))
+		return false;
+	*inner = dissect_walked(&in, data, end, outer->wire_len);
+	inner->marks |= outer->marks & MARK_BIT(TRUNCATED);
+	return true;
 }

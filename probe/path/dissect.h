@@ -25,7 +25,9 @@ struct flow_key {
 static_assert(sizeof(struct flow_key) == 44, "no holes");
 
 struct dissected {
-	struct flow_key key; /* when has_flow */
+	/* When has_flow; version and proto also of every other IP packet whose headers are sound.
+	 */
+	struct flow_key key;
 	bool has_flow;
 	uint8_t direction; /* 0: from a to b */
 	uint32_t wire_len; /* bytes of the frame before it was cut; at least cap_len */
@@ -47,7 +49,28 @@ struct dissected {
  */
 void dissect_frame(const uint8_t *data, uint32_t len, uint32_t cap_len, struct dissected *out);
 
-/* The IP packet that outer, of dissect_frame, carries as GTPv1-U G-PDU (TS 29.281 section 5);
- * offsets are from data. False: it carries none, or its header is cut. */
+/* Where the bytes of the IP packet end among the len that are there: behind lies Ethernet padding.
+ */
+static inline uint32_t dissect_end(const struct dissected *d, uint32_t len)
+{
+	const uint32_t end = d->l3 + d->ip_len;
+
+	return d->ip_len && end < len ? end : len;
+}
+
+/*
+ * The packet that an ICMP error quotes: its flow, and its direction, which is that of its sender. A
+ * quote is cut anywhere, 8 bytes behind its IP header as a rule. False: d is no ICMP error, or the
+ * quote does not tell a flow.
+ */
+bool dissect_quoted(const uint8_t *data, uint32_t len, const struct dissected *d,
+		    struct flow_key *key, unsigned *direction);
+
+/*
+ * The IP packet inside a G-PDU (TS 29.281 section 5), of which *outer are the headers outside:
+ * *inner is what dissect_frame would say of it, offsets from data on, wire_len of the same frame.
+ * False, and *inner untouched: not from or to UDP port 2152, not a G-PDU, its IP header is cut or
+ * says more than the tunnel's packet can hold (a fragment of which holds a part).
+ */
 bool dissect_gtpu(const uint8_t *data, uint32_t len, const struct dissected *outer,
 		  struct dissected *inner);

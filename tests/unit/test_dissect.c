@@ -196,6 +196,8 @@ Test(dissect, ipv6_later_fragment_is_no_flow)
 	cr_assert_eq(dissect(&b).marks, BIT(LATER_FRAGMENT));
 	cr_assert_not(dissect(&b).has_flow);
 	cr_assert_eq(dissect(&b).l4, 0);
+	cr_assert_eq(dissect(&b).key.version, 6);
+	cr_assert_eq(dissect(&b).key.proto, 17, "which it is");
 }
 
 /* ---- lengths ---- */
