@@ -2,7 +2,9 @@
  * icmp: echo RTT and errors, of ICMP and ICMPv6 (RFC 792, RFC 4443).
  *
  * Worker, through kpi. The state lies beside the flow of an echo (addresses and identifier), zero
- * at first.
+ * at first: the requests that wait for their reply. A request sent again under the same number
+ * takes the place of the one before. One that finds all places taken takes that of the oldest, of
+ * which no more is said than that it was skipped. Late replies, 5 s and more, are no answer.
  */
 #pragma once
 
@@ -10,11 +12,22 @@
 #include "path/decap.h"
 #include "path/flow.h"
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#define ICMP_UNANSWERED_S 5
+
+/* Those of 5 s at two a second, and some. */
+#define ICMP_WAITING 12
 
 struct icmp {
-	uint64_t pad;
+	uint64_t sent_ns[ICMP_WAITING];
+	uint16_t sequence[ICMP_WAITING];
+	uint16_t waiting, direction; /* bit per place: taken; direction of the request */
+	uint8_t next;                /* place of the next request */
 };
+static_assert(sizeof(struct icmp) <= 128, "memory is promised by this size");
 
 /* What an ICMP error says of the packet that it quotes. */
 enum icmp_verdict { ICMP_NO_ERROR, ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE, ICMP_OTHER_ERROR };
@@ -22,10 +35,13 @@ enum icmp_verdict { ICMP_NO_ERROR, ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE, ICMP
 /* An echo, with its flow's state. */
 void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct packet *packet,
 		 const struct dissected *d);
-/* The flow is over; sink is of its last packet's time. */
-void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp, const struct flow *flow);
-/* Counts any other ICMP packet. When it is an error, *quoted and *direction are of the packet that
- * it quotes, session still 0; a quote without ports gives ICMP_NO_ERROR. */
+/* The flow fell silent; sink is of its last packet's time. */
+void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp);
+/*
+ * Any packet without a flow; counts it if it is an ICMP error. Then *quoted and *direction are of
+ * the packet that it quotes, session still 0. ICMP_NO_ERROR, and both untouched: it is none, or its
+ * quote does not tell a flow.
+ */
 enum icmp_verdict icmp_error(const struct kpi_sink *sink, const struct packet *packet,
 			     const struct dissected *d, struct flow_key *quoted,
 			     unsigned *direction);

@@ -111,29 +111,21 @@ static void count_directions(const struct kpi_sink *sink, const struct flow *flo
 	}
 }
 
-static void take_tcp(const struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
-		     const struct dissected *d, struct flow *flow)
-{
-	struct kpi_flow *state = flow_state(kpi->flows, flow);
-
-	kpi_see(sink, KPI_GROUP_TCP);
-	tcp_packet(sink, &state->tcp, p, d, flow);
-	const uint32_t idle_s = tcp_idle_s(&state->tcp);
-	if (idle_s)
-		flow_shorten(kpi->flows, flow, idle_s);
-}
-
 static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 			   const struct packet *p, const struct dissected *d, struct flow *flow)
 {
 	struct kpi_flow *state = flow_state(kpi->flows, flow);
+	uint32_t idle_s = 0;
 
 	switch (d->key.proto) {
 	case INNER_TCP:
-		take_tcp(kpi, sink, p, d, flow);
+		kpi_see(sink, KPI_GROUP_TCP);
+		tcp_packet(sink, &state->tcp, p, d, flow);
+		idle_s = tcp_idle_s(&state->tcp);
 		break;
 	case INNER_UDP:
 		udp_packet(sink, &state->udp, p, d, flow);
+		idle_s = udp_idle_s(flow);
 		break;
 	case INNER_SCTP:
 		sctp_packet(kpi->sctp, sink, p, d);
@@ -145,6 +137,8 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 	default:
 		break;
 	}
+	if (idle_s)
+		flow_shorten(kpi->flows, flow, idle_s);
 }
 
 /* d has a flow key, all filled in. False: no room for the flow. */
@@ -265,11 +259,13 @@ static void end_flow(void *arg, const struct flow *flow, const void *state_of_fl
 		tcp_ended(&sink, &state->tcp, flow);
 		break;
 	case INNER_UDP:
-		udp_ended(&sink, &state->udp, flow);
+		if (why == FLOW_IDLE)
+			udp_ended(&sink, &state->udp, flow);
 		break;
 	case INNER_ICMP:
 	case INNER_ICMPV6:
-		icmp_ended(&sink, &state->icmp, flow);
+		if (why == FLOW_IDLE)
+			icmp_ended(&sink, &state->icmp);
 		break;
 	default:
 		break;
