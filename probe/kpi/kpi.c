@@ -25,6 +25,7 @@ struct kpis {
 	struct duplicates *duplicates;
 	struct flow_table *flows; /* with a struct kpi_flow beside each */
 	struct sctp *sctp;
+	struct tcp_gaps *gaps;
 };
 
 static enum kpi_l4 l4_of(const struct flow_key *key)
@@ -80,6 +81,7 @@ static bool is_copy(struct kpis *kpi, struct kpi_session *session, const struct 
 static struct kpi_sink sink_of(const struct kpis *kpi, uint32_t session, uint64_t time_ns)
 {
 	return (struct kpi_sink){.memory = &kpi->memory,
+				 .gaps = kpi->gaps,
 				 .session = &kpi->memory.sessions[session],
 				 .time_ns = time_ns};
 }
@@ -92,7 +94,7 @@ static bool is_one_way(const struct flow *flow, const struct kpi_flow *state)
 	const uint64_t packets = flow->packets[0] + flow->packets[1];
 
 	return (packets >= ONE_WAY_PACKETS || flow->last_ns - flow->first_ns > ONE_WAY_NS) &&
-	       !(flow->key.proto == INNER_TCP && tcp_is_only_asked(&state->tcp));
+	       !(flow->key.proto == INNER_TCP && tcp_handshake_is_unanswered(&state->tcp.handshake));
 }
 
 /* Each flow is counted once as either; one that is answered late, as both. */
@@ -256,7 +258,7 @@ static void end_flow(void *arg, const struct flow *flow, const void *state_of_fl
 	sink.is_ue = flow->key.is_ue;
 	switch (flow->key.proto) {
 	case INNER_TCP:
-		tcp_ended(&sink, &state->tcp, flow);
+		tcp_ended(&sink, &state->tcp, flow, why);
 		break;
 	case INNER_UDP:
 		if (why == FLOW_IDLE)
@@ -323,7 +325,8 @@ int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err
 	int ret = flow_open(&kpi->flows, &flows, err);
 	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err)) ||
 	    (ret = duplicates_open(&kpi->duplicates, DUPLICATES_OF * config->sessions_max,
-				   config->key, err))) {
+				   config->key, err)) ||
+	    (ret = tcp_gaps_open(&kpi->gaps, config->flows_max, err))) {
 		kpi_close(kpi);
 		return ret;
 	}
@@ -336,6 +339,7 @@ void kpi_close(struct kpis *kpi)
 	if (!kpi)
 		return;
 	duplicates_close(kpi->duplicates);
+	tcp_gaps_close(kpi->gaps);
 	sctp_close(kpi->sctp);
 	flow_close(kpi->flows);
 	free(kpi);
@@ -347,5 +351,6 @@ size_t kpi_memory(const struct kpi_config *config)
 	const struct sctp_config sctp = sctp_config(config, NULL);
 
 	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp) +
-	       duplicates_memory(DUPLICATES_OF * config->sessions_max);
+	       duplicates_memory(DUPLICATES_OF * config->sessions_max) +
+	       tcp_gaps_memory(config->flows_max);
 }

@@ -60,8 +60,11 @@ struct kpi_memory {
 	uint64_t *histograms_missed; /* samples that found none */
 };
 
+struct tcp_gaps;
+
 struct kpi_sink {
 	const struct kpi_memory *memory;
+	struct tcp_gaps *gaps; /* the worker's */
 	struct kpi_session *session;
 	uint64_t time_ns; /* of the packet */
 	/* Inside GTP-U: every TCP row is counted as the row of the same name of layer "ue". */

@@ -1,6 +1,6 @@
 /*
- * tcp_handshake: how long a TCP handshake takes on either side of the tap, and how a connection
- * ends.
+ * tcp_handshake: how long a TCP handshake takes on either side of the tap, what becomes of the
+ * attempt, and how a connection ends.
  *
  *   client          tap          server
  *      ──── SYN ─────┼───────────▶        server half: SYN to SYN-ACK
@@ -21,12 +21,17 @@
  * acknowledge any part of the data that a SYN or SYN-ACK brought along (RFC 7413 section 4.2).
  * tshark differs: it takes the time from the oldest SYN, and sees no answer to a part of its data.
  *
+ * An attempt is established by the first ACK of the client behind its SYN, for which it must have
+ * had the SYN-ACK, mirrored or not. It fails once: by a RST that acknowledges its SYN, by an ICMP
+ * error, or by silence.
+ *
  * Worker, through tcp. Pure but for the state, which is zero at first.
  */
 #pragma once
 
 #include "kpi/tcp_segment.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,15 +52,29 @@ struct tcp_handshake {
 	uint8_t client;      /* direction of its packets */
 	bool is_ambiguous;   /* from now on no half can be told */
 	bool is_acked_early; /* the client half cannot be told */
-	bool is_reset;
-	uint8_t fins; /* bit set of directions */
+	bool is_reset : 1;
+	bool is_attempt : 1; /* its SYN was seen */
+	bool is_established : 1;
+	bool has_failed : 1;
+	uint8_t fins : 2; /* bit set of directions */
 };
+static_assert(sizeof(struct tcp_handshake) == 32, "memory is promised by this size");
 
-enum tcp_half { TCP_NEITHER, TCP_SERVER_HALF, TCP_CLIENT_HALF };
+/* What a segment does; any number of them, but one half. */
+enum tcp_event {
+	TCP_SERVER_HALF = 1 << 0, /* ends this half */
+	TCP_CLIENT_HALF = 1 << 1,
+	TCP_ATTEMPTED = 1 << 2,
+	TCP_ESTABLISHED = 1 << 3,
+	TCP_REFUSED = 1 << 4,
+	TCP_RESET = 1 << 5, /* ends the connection, at the phase that it has now */
+};
 enum tcp_end { TCP_ALIVE, TCP_FIN, TCP_RST };
 
-/* Returns which half the segment ends, if one, and sets *ns to its length. */
-enum tcp_half tcp_handshake_segment(struct tcp_handshake *handshake, const struct tcp_segment *s,
-				    uint64_t *ns);
+/* Returns the bit set of events, and sets *ns to the length of a half that ends. */
+unsigned tcp_handshake_segment(struct tcp_handshake *handshake, const struct tcp_segment *s,
+			       uint64_t *ns);
+/* Asked for, and nothing of either side speaks of an answer or of a failure. */
+bool tcp_handshake_is_unanswered(const struct tcp_handshake *handshake);
 /* FIN: from both sides; then a RST does not matter any more. A new attempt is alive again. */
 enum tcp_end tcp_handshake_end(const struct tcp_handshake *handshake);

@@ -41,7 +41,12 @@ static struct build build_segment(enum side from, uint8_t flags, uint32_t seq, u
 	return b;
 }
 
-static enum tcp_half take_built(struct build *b, uint64_t ms)
+/* Which half a segment ends, if one. */
+enum half { NEITHER, SERVER_HALF = TCP_SERVER_HALF, CLIENT_HALF = TCP_CLIENT_HALF };
+
+static unsigned events; /* of the latest segment */
+
+static enum half take_built(struct build *b, uint64_t ms)
 {
 	const uint32_t len = cut ? cut : b->len;
 	const struct packet p = {.time_ns = START + ms * MS,
@@ -53,10 +58,11 @@ static enum tcp_half take_built(struct build *b, uint64_t ms)
 
 	dissect_frame(p.data, len, len, &d);
 	cr_assert(d.has_flow && d.l4);
-	return tcp_segment_read(&s, &p, &d) ? tcp_handshake_segment(&tcp, &s, &ns) : TCP_NEITHER;
+	events = tcp_segment_read(&s, &p, &d) ? tcp_handshake_segment(&tcp, &s, &ns) : 0;
+	return events & (TCP_SERVER_HALF | TCP_CLIENT_HALF);
 }
 
-static enum tcp_half take(uint64_t ms, enum side from, uint8_t flags, uint32_t seq, uint32_t ack)
+static enum half take(uint64_t ms, enum side from, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	struct build b = build_segment(from, flags, seq, ack);
 
@@ -64,30 +70,30 @@ static enum tcp_half take(uint64_t ms, enum side from, uint8_t flags, uint32_t s
 }
 
 /* The segments of a handshake. */
-static enum tcp_half syn(uint64_t ms)
+static enum half syn(uint64_t ms)
 {
 	return take(ms, CLIENT, SYN, C, 0);
 }
 
-static enum tcp_half syn_ack(uint64_t ms)
+static enum half syn_ack(uint64_t ms)
 {
 	return take(ms, SERVER, SYN | ACK, S, C + 1);
 }
 
-static enum tcp_half ack(uint64_t ms)
+static enum half ack(uint64_t ms)
 {
 	return take(ms, CLIENT, ACK, C + 1, S + 1);
 }
 
-static void assert_server_half(enum tcp_half half, uint64_t ms)
+static void assert_server_half(enum half half, uint64_t ms)
 {
-	cr_assert_eq(half, TCP_SERVER_HALF);
+	cr_assert_eq(half, SERVER_HALF);
 	cr_assert_eq(ns, ms * MS);
 }
 
-static void assert_client_half(enum tcp_half half, uint64_t ms)
+static void assert_client_half(enum half half, uint64_t ms)
 {
-	cr_assert_eq(half, TCP_CLIENT_HALF);
+	cr_assert_eq(half, CLIENT_HALF);
 	cr_assert_eq(ns, ms * MS);
 }
 
@@ -102,17 +108,17 @@ static void open_connection(void)
 
 Test(tcp_handshake, halves_are_the_way_to_the_server_and_the_way_to_the_client)
 {
-	cr_assert_eq(syn(0), TCP_NEITHER);
+	cr_assert_eq(syn(0), NEITHER);
 	assert_server_half(syn_ack(10), 10);
 	assert_client_half(ack(12), 2);
-	cr_assert_eq(ack(20), TCP_NEITHER);
+	cr_assert_eq(ack(20), NEITHER);
 }
 
 Test(tcp_handshake, a_cut_behind_the_fixed_header_does_not_matter)
 {
 	cut = 14 + 20 + 20;
 	data_len = 100;
-	cr_assert_eq(take(0, CLIENT, SYN, C, 0), TCP_NEITHER);
+	cr_assert_eq(take(0, CLIENT, SYN, C, 0), NEITHER);
 	assert_server_half(take(10, SERVER, SYN | ACK, S, C + 101), 10);
 	assert_client_half(take(12, CLIENT, ACK, C + 101, S + 101), 2);
 }
@@ -133,7 +139,7 @@ Test(tcp_handshake, header_that_cannot_be_one_is_no_segment)
 	for (unsigned i = 0; i < sizeof(offsets); i++) {
 		struct build b = build_segment(CLIENT, SYN, C, 0);
 		build_data(&b)[14 + 20 + 12] = offsets[i];
-		cr_assert_eq(take_built(&b, 0), TCP_NEITHER);
+		cr_assert_eq(take_built(&b, 0), NEITHER);
 		cr_assert_eq(tcp.phase, TCP_UNKNOWN);
 	}
 }
@@ -144,7 +150,7 @@ Test(tcp_handshake, padding_is_no_data)
 
 	memcpy(build_data(&padded), build_data(&b), b.len);
 	take_built(&padded, 0);
-	cr_assert_eq(take(5, SERVER, SYN | ACK, S, C + 2), TCP_NEITHER, "it acknowledges nothing");
+	cr_assert_eq(take(5, SERVER, SYN | ACK, S, C + 2), NEITHER, "it acknowledges nothing");
 	assert_server_half(syn_ack(10), 10);
 }
 
@@ -181,16 +187,16 @@ Test(tcp_handshake, second_syn_costs_both_halves)
 {
 	syn(0);
 	syn(1000);
-	cr_assert_eq(syn_ack(1010), TCP_NEITHER);
-	cr_assert_eq(ack(1012), TCP_NEITHER);
+	cr_assert_eq(syn_ack(1010), NEITHER);
+	cr_assert_eq(ack(1012), NEITHER);
 }
 
 Test(tcp_handshake, second_answer_costs_the_client_half)
 {
 	syn(0);
 	assert_server_half(syn_ack(10), 10);
-	cr_assert_eq(syn_ack(1010), TCP_NEITHER);
-	cr_assert_eq(ack(1012), TCP_NEITHER);
+	cr_assert_eq(syn_ack(1010), NEITHER);
+	cr_assert_eq(ack(1012), NEITHER);
 }
 
 Test(tcp_handshake, syn_again_behind_its_answer_costs_the_client_half_alone)
@@ -198,16 +204,16 @@ Test(tcp_handshake, syn_again_behind_its_answer_costs_the_client_half_alone)
 	syn(0);
 	assert_server_half(syn_ack(10), 10);
 	syn(11);
-	cr_assert_eq(syn_ack(20), TCP_NEITHER);
-	cr_assert_eq(ack(22), TCP_NEITHER);
+	cr_assert_eq(syn_ack(20), NEITHER);
+	cr_assert_eq(ack(22), NEITHER);
 }
 
 Test(tcp_handshake, nothing_is_measured_twice_of_copies_that_come_late)
 {
 	open_connection();
-	cr_assert_eq(syn(20), TCP_NEITHER);
-	cr_assert_eq(syn_ack(30), TCP_NEITHER);
-	cr_assert_eq(ack(32), TCP_NEITHER);
+	cr_assert_eq(syn(20), NEITHER);
+	cr_assert_eq(syn_ack(30), NEITHER);
+	cr_assert_eq(ack(32), NEITHER);
 }
 
 Test(tcp_handshake, another_sequence_number_is_another_attempt)
@@ -233,21 +239,21 @@ Test(tcp_handshake, in_a_simultaneous_open_nobody_is_the_server)
 {
 	take(0, CLIENT, SYN, C, 0);
 	take(1, SERVER, SYN, S, 0);
-	cr_assert_eq(take(10, CLIENT, SYN | ACK, C, S + 1), TCP_NEITHER);
-	cr_assert_eq(take(11, SERVER, SYN | ACK, S, C + 1), TCP_NEITHER);
-	cr_assert_eq(take(12, CLIENT, ACK, C + 1, S + 1), TCP_NEITHER);
-	cr_assert_eq(take(13, SERVER, ACK, S + 1, C + 1), TCP_NEITHER);
+	cr_assert_eq(take(10, CLIENT, SYN | ACK, C, S + 1), NEITHER);
+	cr_assert_eq(take(11, SERVER, SYN | ACK, S, C + 1), NEITHER);
+	cr_assert_eq(take(12, CLIENT, ACK, C + 1, S + 1), NEITHER);
+	cr_assert_eq(take(13, SERVER, ACK, S + 1, C + 1), NEITHER);
 }
 
 Test(tcp_handshake, answer_must_come_from_the_other_side_and_acknowledge_the_syn)
 {
 	syn(0);
-	cr_assert_eq(take(1, CLIENT, SYN | ACK, S, C + 1), TCP_NEITHER);
-	cr_assert_eq(take(2, SERVER, SYN | ACK, S, C), TCP_NEITHER);
-	cr_assert_eq(take(3, SERVER, SYN | ACK, S, C + 2), TCP_NEITHER);
+	cr_assert_eq(take(1, CLIENT, SYN | ACK, S, C + 1), NEITHER);
+	cr_assert_eq(take(2, SERVER, SYN | ACK, S, C), NEITHER);
+	cr_assert_eq(take(3, SERVER, SYN | ACK, S, C + 2), NEITHER);
 	assert_server_half(syn_ack(10), 10);
-	cr_assert_eq(take(11, SERVER, ACK, C + 1, S + 1), TCP_NEITHER);
-	cr_assert_eq(take(12, CLIENT, ACK, C + 1, S), TCP_NEITHER, "of an earlier connection");
+	cr_assert_eq(take(11, SERVER, ACK, C + 1, S + 1), NEITHER);
+	cr_assert_eq(take(12, CLIENT, ACK, C + 1, S), NEITHER, "of an earlier connection");
 	assert_client_half(ack(13), 3);
 }
 
@@ -255,31 +261,31 @@ Test(tcp_handshake, ack_of_more_than_the_answer_is_not_the_first)
 {
 	syn(0);
 	syn_ack(10);
-	cr_assert_eq(take(50, CLIENT, ACK, C + 1, S + 1000), TCP_NEITHER);
-	cr_assert_eq(ack(60), TCP_NEITHER);
+	cr_assert_eq(take(50, CLIENT, ACK, C + 1, S + 1000), NEITHER);
+	cr_assert_eq(ack(60), NEITHER);
 }
 
 Test(tcp_handshake, reset_completes_no_handshake)
 {
 	syn(0);
 	syn_ack(10);
-	cr_assert_eq(take(12, CLIENT, RST | ACK, C + 1, S + 1), TCP_NEITHER);
+	cr_assert_eq(take(12, CLIENT, RST | ACK, C + 1, S + 1), NEITHER);
 }
 
 Test(tcp_handshake, middle_of_a_connection_measures_nothing)
 {
-	cr_assert_eq(take(0, SERVER, ACK, S, C), TCP_NEITHER);
-	cr_assert_eq(take(1, CLIENT, ACK, C, S), TCP_NEITHER);
-	cr_assert_eq(take(2, SERVER, SYN | ACK, S, C + 1), TCP_NEITHER);
-	cr_assert_eq(ack(3), TCP_NEITHER);
+	cr_assert_eq(take(0, SERVER, ACK, S, C), NEITHER);
+	cr_assert_eq(take(1, CLIENT, ACK, C, S), NEITHER);
+	cr_assert_eq(take(2, SERVER, SYN | ACK, S, C + 1), NEITHER);
+	cr_assert_eq(ack(3), NEITHER);
 }
 
 /* ---- out of order ---- */
 
 Test(tcp_handshake, answer_before_its_syn_costs_the_server_half)
 {
-	cr_assert_eq(syn_ack(10), TCP_NEITHER);
-	cr_assert_eq(syn(11), TCP_NEITHER);
+	cr_assert_eq(syn_ack(10), NEITHER);
+	cr_assert_eq(syn(11), NEITHER);
 	assert_client_half(ack(12), 2);
 }
 
@@ -287,8 +293,8 @@ Test(tcp_handshake, answer_before_and_behind_its_syn_costs_both)
 {
 	syn_ack(10);
 	syn(11);
-	cr_assert_eq(syn_ack(1010), TCP_NEITHER);
-	cr_assert_eq(ack(1012), TCP_NEITHER);
+	cr_assert_eq(syn_ack(1010), NEITHER);
+	cr_assert_eq(ack(1012), NEITHER);
 }
 
 Test(tcp_handshake, early_answer_of_another_attempt_costs_nothing)
@@ -304,7 +310,7 @@ Test(tcp_handshake, ack_before_its_answer_costs_the_client_half)
 	syn(0);
 	ack(12);
 	assert_server_half(syn_ack(13), 13);
-	cr_assert_eq(ack(500), TCP_NEITHER, "this is data that looks like the first ACK");
+	cr_assert_eq(ack(500), NEITHER, "this is data that looks like the first ACK");
 }
 
 Test(tcp_handshake, syn_last_of_all_costs_both)
@@ -312,14 +318,14 @@ Test(tcp_handshake, syn_last_of_all_costs_both)
 	syn_ack(10);
 	ack(12);
 	syn(13);
-	cr_assert_eq(ack(500), TCP_NEITHER);
+	cr_assert_eq(ack(500), NEITHER);
 }
 
 Test(tcp_handshake, no_half_is_negative)
 {
 	syn(10);
-	cr_assert_eq(syn_ack(9), TCP_NEITHER);
-	cr_assert_eq(ack(8), TCP_NEITHER);
+	cr_assert_eq(syn_ack(9), NEITHER);
+	cr_assert_eq(ack(8), NEITHER);
 }
 
 /* ---- end ---- */

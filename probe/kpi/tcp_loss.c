@@ -1,0 +1,61 @@
+#include "kpi/tcp_loss.h"
+
+/* For so long its data may come behind an ACK, as a duplicate behind its original (kpis.md 1.1). */
+#define LATE_MAX ((uint32_t)(5000000 >> TCP_TICK_SHIFT))
+
+/* The end of the data that ack covers: the last byte above all data seen may be a FIN. */
+static uint32_t data_end(const struct tcp_way *way, uint32_t ack)
+{
+	return tcp_is_behind(ack, way->next) ? ack - 1 : ack;
+}
+
+static bool has_missing(const struct kpi_sink *sink, const struct tcp_way *way, uint32_t end)
+{
+	return tcp_is_behind(end, way->next) || tcp_gaps_below(sink->gaps, &way->gaps, end);
+}
+
+/* All data below ack is believed to have arrived. */
+static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t ack)
+{
+	const uint32_t end = data_end(way, ack);
+
+	way->is_waiting = false;
+	if (!tcp_is_behind(end, way->acked))
+		return;
+	const uint32_t acked = end - way->acked;
+	uint32_t missing = tcp_gaps_forget(sink->gaps, &way->gaps, end);
+	if (tcp_is_behind(end, way->next)) {
+		missing += end - way->next;
+		way->next = end;
+	}
+	way->acked = end;
+	kpi_see(sink, KPI_GROUP_TCP_LOSS);
+	kpi_count(sink, KPI_TCP_ACKED_BYTES, acked);
+	kpi_count(sink, KPI_TCP_ACKED_MISSING_BYTES, missing);
+	/* One alone is the rest of an event before: see data_end. */
+	kpi_count(sink, KPI_TCP_ACK_GAP_EVENTS, missing > 1);
+}
+
+void tcp_loss_count(const struct kpi_sink *sink, struct tcp_way *way, uint32_t now)
+{
+	if (way->is_waiting && now - way->waiting_for >= LATE_MAX &&
+	    (int32_t)(now - way->waiting_for) > 0)
+		believe(sink, way, way->waiting_ack);
+	const uint32_t end = data_end(way, way->ack);
+	if (!tcp_is_behind(end, way->acked))
+		return;
+	if (!has_missing(sink, way, end)) {
+		believe(sink, way, way->ack);
+	} else if (!way->is_waiting) {
+		way->is_waiting = true;
+		way->waiting_ack = way->ack;
+		way->waiting_for = now;
+	}
+}
+
+void tcp_loss_settle(const struct kpi_sink *sink, struct tcp_way *way)
+{
+	if (way->is_waiting)
+		believe(sink, way, way->waiting_ack);
+	believe(sink, way, way->ack);
+}

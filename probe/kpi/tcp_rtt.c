@@ -1,0 +1,100 @@
+#include "kpi/tcp_rtt.h"
+
+#include <string.h>
+
+#include "kpi/tcp_segment.h"
+
+#define SECOND (1000000000u >> TCP_TICK_SHIFT)
+
+#define AGE_MAX       (300 * SECOND)
+#define TSVAL_AGE_MAX (10 * SECOND) /* as pping */
+/* What seems to be so old is in truth a little younger than nothing: a packet came late. */
+#define AGE_LATE (1000 * SECOND)
+
+static bool is_past(uint32_t age, uint32_t age_max)
+{
+	return age > age_max && age < AGE_LATE;
+}
+
+static void drop_first(struct tcp_rtt *rtt, unsigned n)
+{
+	rtt->n = (uint8_t)(rtt->n - n);
+	memmove(rtt->end, rtt->end + n, rtt->n * sizeof(rtt->end[0]));
+	memmove(rtt->sent, rtt->sent + n, rtt->n * sizeof(rtt->sent[0]));
+}
+
+static void drop_old(struct tcp_rtt *rtt, uint32_t now)
+{
+	while (rtt->n && is_past(now - rtt->sent[0], AGE_MAX))
+		drop_first(rtt, 1);
+	if (rtt->has_tsval && is_past(now - rtt->tsval_sent, TSVAL_AGE_MAX))
+		rtt->has_tsval = false;
+}
+
+bool tcp_rtt_sent(struct tcp_rtt *rtt, uint32_t end, uint32_t now)
+{
+	drop_old(rtt, now);
+	if (rtt->n == TCP_RTT_MAX)
+		return false;
+	rtt->end[rtt->n] = end;
+	rtt->sent[rtt->n++] = now;
+	return true;
+}
+
+void tcp_rtt_resent(struct tcp_rtt *rtt, uint32_t seq)
+{
+	while (rtt->n && tcp_is_behind(rtt->end[rtt->n - 1], seq))
+		rtt->n--;
+}
+
+bool tcp_rtt_acked(struct tcp_rtt *rtt, uint32_t ack, uint32_t now, uint32_t *ticks)
+{
+	uint32_t age = AGE_LATE;
+	unsigned n = 0;
+
+	drop_old(rtt, now);
+	for (; n < rtt->n && !tcp_is_behind(rtt->end[n], ack); n++)
+		if (rtt->end[n] == ack)
+			age = now - rtt->sent[n];
+	drop_first(rtt, n);
+	if (age >= AGE_LATE)
+		return false;
+	*ticks = age;
+	tcp_rtt_learn(rtt, age);
+	return true;
+}
+
+void tcp_rtt_stamped(struct tcp_rtt *rtt, uint32_t tsval, uint32_t now)
+{
+	drop_old(rtt, now);
+	if (rtt->has_tsval_max && !tcp_is_behind(tsval, rtt->tsval_max))
+		return;
+	rtt->tsval_max = tsval;
+	rtt->has_tsval_max = true;
+	if (rtt->has_tsval)
+		return;
+	rtt->tsval = tsval;
+	rtt->tsval_sent = now;
+	rtt->has_tsval = true;
+}
+
+bool tcp_rtt_echoed(struct tcp_rtt *rtt, uint32_t tsecr, uint32_t now, uint32_t *ticks)
+{
+	const uint32_t age = now - rtt->tsval_sent;
+
+	if (!rtt->has_tsval || tcp_is_behind(rtt->tsval, tsecr))
+		return false;
+	rtt->has_tsval = false; /* echoed, or a later one was */
+	if (tsecr != rtt->tsval || age > TSVAL_AGE_MAX)
+		return false;
+	*ticks = age;
+	return true;
+}
+
+void tcp_rtt_learn(struct tcp_rtt *rtt, uint32_t ticks)
+{
+	const uint16_t known = (uint16_t)(ticks < UINT16_MAX ? ticks + !ticks : UINT16_MAX);
+
+	if (!rtt->min || known < rtt->min)
+		rtt->min = known;
+}

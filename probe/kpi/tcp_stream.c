@@ -1,0 +1,406 @@
+#include "kpi/tcp_stream.h"
+
+#include "kpi/tcp_loss.h"
+
+#define JUMP_MAX (1u << 30) /* the largest window, RFC 7323 section 2.3 */
+/* Without a round trip to go by, as Wireshark does. */
+#define REORDER_MAX ((uint32_t)(3000000 >> TCP_TICK_SHIFT))
+/* Linux tolerates three duplicates by default, RFC 5681 asks for three; early retransmit and a
+ * mirror that lost one make it two. */
+#define DUPLICATES_MIN 2
+
+#define CONTROL (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST)
+
+/* A segment and what it says of. */
+struct context {
+	const struct kpi_sink *sink;
+	const struct tcp_segment *s;
+	struct tcp_way *way;  /* its own direction */
+	struct tcp_way *back; /* whose data it acknowledges */
+	uint32_t now;
+	bool is_both;   /* segments of both directions were seen */
+	bool to_server; /* it went there */
+	bool is_first;  /* of its direction */
+};
+
+static bool is_far(uint32_t number, uint32_t other)
+{
+	const uint32_t ahead = number - other;
+
+	return ahead > JUMP_MAX && ahead < -JUMP_MAX;
+}
+
+static void begin(const struct kpi_sink *sink, struct tcp_way *way, uint32_t first)
+{
+	tcp_gaps_drop(sink->gaps, &way->gaps);
+	*way = (struct tcp_way){.first = first,
+				.next = first,
+				.acked = first,
+				.ack = first,
+				.is_known = true,
+				.window = way->window,
+				.scale = way->scale,
+				.has_scale = way->has_scale,
+				.is_scaled = way->is_scaled};
+}
+
+/* ---- data ---- */
+
+static void add_gap(const struct context *c, uint32_t start, uint32_t end)
+{
+	if (!tcp_gaps_add(c->sink->gaps, &c->way->gaps, start, end, c->now))
+		kpi_count(c->sink, KPI_TCP_GAPS_UNTRACKED, 1);
+}
+
+static bool is_sacked(const struct tcp_way *way, uint32_t start, uint32_t end)
+{
+	return way->sack_start != way->sack_end &&
+	       tcp_is_within(start, way->sack_start, way->sack_end) &&
+	       tcp_is_within(end, way->sack_start, way->sack_end);
+}
+
+static bool is_sacked_above(const struct tcp_way *way, uint32_t seq)
+{
+	return way->sack_start != way->sack_end && tcp_is_behind(way->sack_end, seq);
+}
+
+static enum kpi kind_of(const struct context *c, uint32_t seq)
+{
+	const struct tcp_way *way = c->way;
+
+	if (!c->is_both)
+		return KPI_TCP_RETRANSMITTED_RTO;
+	if (!tcp_is_behind(c->s->end, way->ack) || is_sacked(way, seq, c->s->end))
+		return KPI_TCP_RETRANSMITTED_SPURIOUS;
+	if (is_sacked_above(way, seq) || (way->duplicates >= DUPLICATES_MIN && seq == way->ack))
+		return KPI_TCP_RETRANSMITTED_FAST;
+	return KPI_TCP_RETRANSMITTED_RTO;
+}
+
+/* len of its bytes had been sent before. */
+static void count_resent(const struct context *c, enum kpi kind, uint32_t seq, uint32_t len)
+{
+	tcp_rtt_resent(&c->way->rtt, seq);
+	kpi_count(c->sink, kind, 1);
+	kpi_count(c->sink, KPI_TCP_RETRANSMITTED_BYTES, len);
+}
+
+/* The least that a retransmission of what was lost takes. */
+static uint32_t reorder_max(const struct context *c)
+{
+	const uint32_t rtt = (uint32_t)c->way->rtt.min + c->back->rtt.min;
+
+	return rtt && rtt < REORDER_MAX ? rtt : REORDER_MAX;
+}
+
+/* A segment that fills a gap which is there since then: was it only late? */
+static bool is_reordered(const struct context *c, uint32_t since)
+{
+	const struct tcp_rtt *rtt = &c->way->rtt;
+
+	if (c->s->has_timestamps && rtt->has_tsval_max && c->s->tsval != rtt->tsval_max)
+		return tcp_is_behind(rtt->tsval_max, c->s->tsval);
+	return c->now - since < reorder_max(c);
+}
+
+/* Bytes from seq to end, of which none is beyond next. */
+static void take_seen(const struct context *c, uint32_t seq, uint32_t end)
+{
+	const struct tcp_gaps_filled filled = tcp_gaps_fill(c->sink->gaps, &c->way->gaps, seq, end);
+
+	kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, filled.len);
+	kpi_count(c->sink, KPI_TCP_GAPS_UNTRACKED, filled.is_trimmed);
+	if (c->s->flags & TCP_FLAG_SYN)
+		return;
+	if (filled.len && is_reordered(c, filled.since))
+		kpi_count(c->sink, KPI_TCP_OUT_OF_ORDER, 1);
+	else
+		count_resent(c, kind_of(c, seq), seq, end - seq);
+}
+
+/* Bytes from seq to end, none of them before next. */
+static void take_new(const struct context *c, uint32_t seq, uint32_t end)
+{
+	struct tcp_way *way = c->way;
+
+	if (seq != way->next)
+		add_gap(c, way->next, seq);
+	kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, end - seq);
+	way->next = end;
+	way->is_probed = false;
+}
+
+static void time_new(const struct context *c)
+{
+	/* An ACK that overtook its data cannot be told from the next one. */
+	if (c->is_both && c->s->len && tcp_is_behind(c->s->end, c->way->ack) &&
+	    !tcp_rtt_sent(&c->way->rtt, c->s->end, c->now))
+		kpi_count(c->sink, KPI_TCP_RTT_SKIPPED, 1);
+}
+
+/* The byte that probed the closed window was taken after all. */
+static void take_probe(const struct kpi_sink *sink, struct tcp_way *way)
+{
+	way->is_probed = false;
+	way->next++;
+	kpi_count(sink, KPI_TCP_GOODPUT_BYTES, 1);
+}
+
+/* Data, a FIN, or both. */
+static void take_data(const struct context *c, uint32_t seq)
+{
+	struct tcp_way *way = c->way;
+	const uint32_t end = seq + c->s->len;
+
+	if (way->is_probed && seq == way->next + 1)
+		take_probe(c->sink, way);
+	if (c->is_first && tcp_is_behind(way->next, seq)) {
+		/* Only an ACK that overtook it tells of such data: nothing was seen before. */
+		kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, c->s->len);
+		return;
+	}
+	if (!tcp_is_behind(way->next, seq)) {
+		const bool is_again = c->s->len == 0 && way->has_fin;
+		take_new(c, seq, end);
+		if (is_again)
+			count_resent(c, kind_of(c, seq), seq, 0);
+		else if (!(c->s->flags & TCP_FLAG_SYN))
+			time_new(c);
+	} else if (tcp_is_behind(end, way->next)) {
+		const uint32_t next = way->next;
+		take_seen(c, seq, next);
+		take_new(c, next, end);
+	} else if (c->s->len) {
+		take_seen(c, seq, end);
+	}
+	way->has_fin |= (c->s->flags & TCP_FLAG_FIN) != 0;
+}
+
+static void take_syn(const struct context *c)
+{
+	struct tcp_way *way = c->way;
+	const uint32_t first = c->s->seq + 1;
+
+	if (!way->is_known || way->first != first)
+		begin(c->sink, way, first);
+	else if (way->has_syn)
+		count_resent(c, KPI_TCP_RETRANSMITTED_SYN, first, c->s->len);
+	way->has_syn = true;
+	way->has_scale = c->s->has_scale;
+	way->scale = c->s->scale & 15;
+}
+
+/* RFC 9293 section 3.8.4: in front of the next one, which the other side has. */
+static bool is_keep_alive(const struct context *c)
+{
+	return c->s->len <= 1 && !(c->s->flags & CONTROL) &&
+	       c->s->seq + 1 == c->way->next + c->way->has_fin;
+}
+
+static bool is_probe(const struct context *c)
+{
+	return c->s->len == 1 && !(c->s->flags & CONTROL) && c->s->seq == c->way->next &&
+	       c->is_both && c->back->window == 0;
+}
+
+static bool fills_window(const struct context *c)
+{
+	const struct tcp_way *way = c->way, *back = c->back;
+	const bool has_scale = way->has_scale && back->has_scale && back->is_scaled;
+	const uint32_t window = (uint32_t)back->window << (has_scale ? back->scale : 0);
+
+	return c->is_both && way->has_syn && back->has_syn && window &&
+	       c->s->seq + c->s->len == way->ack + window;
+}
+
+static void count_data(const struct context *c)
+{
+	kpi_count(c->sink, KPI_TCP_DATA_PACKETS, 1);
+	kpi_count(c->sink, KPI_TCP_DATA_BYTES, c->s->len);
+	if (c->is_both)
+		kpi_add(c->sink->session, KPI_VISIBLE_BYTES, c->s->ip_len);
+	if (fills_window(c))
+		kpi_count(c->sink, KPI_TCP_WINDOW_FULL, 1);
+}
+
+static void take_segment(const struct context *c)
+{
+	const bool is_syn = c->s->flags & TCP_FLAG_SYN;
+
+	c->way->is_keep_alive = false;
+	if (is_syn)
+		take_syn(c);
+	if (c->s->len)
+		count_data(c);
+	if (is_keep_alive(c)) {
+		c->way->is_keep_alive = true;
+		if (c->s->len)
+			tcp_rtt_resent(&c->way->rtt, c->s->seq);
+		kpi_count(c->sink, KPI_TCP_KEEP_ALIVES, 1);
+	} else if (is_probe(c)) {
+		c->way->is_probed = true;
+	} else if (c->s->len || c->s->flags & TCP_FLAG_FIN) {
+		take_data(c, c->s->seq + is_syn);
+	}
+}
+
+/* ---- acknowledgments ---- */
+
+static void observe_rtt(const struct context *c, uint32_t ticks)
+{
+	kpi_observe(c->sink, c->to_server ? KPI_TCP_RTT_CLIENT : KPI_TCP_RTT_SERVER,
+		    (uint64_t)ticks << TCP_TICK_SHIFT);
+}
+
+static bool is_duplicate(const struct context *c)
+{
+	return c->is_both && !c->s->len && !(c->s->flags & CONTROL) && c->s->window &&
+	       c->s->window == c->way->window && c->s->ack == c->back->ack &&
+	       c->s->seq == c->way->next + c->way->has_fin && !c->back->is_keep_alive;
+}
+
+static void take_dsack(const struct context *c)
+{
+	const struct tcp_sack *sack = c->s->sack;
+
+	/* RFC 2883 section 4: below the ACK, or inside the second block. */
+	if (!c->is_both || !c->s->n_sacks || is_far(sack[0].end, c->s->ack))
+		return;
+	if (!tcp_is_behind(sack[0].end, c->s->ack) ||
+	    (c->s->n_sacks > 1 && tcp_is_within(sack[0].start, sack[1].start, sack[1].end) &&
+	     tcp_is_within(sack[0].end, sack[1].start, sack[1].end)))
+		kpi_count(c->sink, KPI_TCP_DSACKS, 1);
+}
+
+/* Keeps the highest range. */
+static void take_sacks(const struct context *c)
+{
+	struct tcp_way *back = c->back;
+
+	for (unsigned i = 0; i < c->s->n_sacks; i++) {
+		const struct tcp_sack *sack = &c->s->sack[i];
+		if (!tcp_is_behind(sack->end, sack->start) || is_far(sack->end, c->s->ack) ||
+		    !tcp_is_behind(sack->start, c->s->ack) || is_sacked_above(back, sack->end))
+			continue;
+		back->sack_start = sack->start;
+		back->sack_end = sack->end;
+	}
+	if (!tcp_is_behind(back->sack_end, back->ack))
+		back->sack_start = back->sack_end;
+}
+
+static void take_ack(const struct context *c)
+{
+	struct tcp_way *back = c->back;
+	uint32_t ticks;
+
+	if (!back->is_known)
+		begin(c->sink, back, c->s->ack);
+	if (is_far(c->s->ack, tcp_is_behind(back->ack, back->next) ? back->ack : back->next))
+		return;
+	take_dsack(c);
+	if (is_duplicate(c)) {
+		kpi_count(c->sink, KPI_TCP_DUPLICATE_ACKS, 1);
+		back->duplicates += back->duplicates < DUPLICATES_MIN;
+	}
+	if (tcp_is_behind(c->s->ack, back->ack)) {
+		back->ack = c->s->ack;
+		back->duplicates = 0;
+		if (back->is_probed && tcp_is_behind(back->ack, back->next))
+			take_probe(c->sink, back);
+		if (tcp_rtt_acked(&back->rtt, back->ack, c->now, &ticks))
+			observe_rtt(c, ticks);
+	}
+	take_sacks(c);
+}
+
+static void take_timestamps(const struct context *c)
+{
+	uint32_t ticks;
+
+	if (!c->s->has_timestamps)
+		return;
+	tcp_rtt_stamped(&c->way->rtt, c->s->tsval, c->now);
+	if (c->s->flags & TCP_FLAG_ACK &&
+	    tcp_rtt_echoed(&c->back->rtt, c->s->tsecr, c->now, &ticks))
+		kpi_observe(c->sink,
+			    c->to_server ? KPI_TCP_TIMESTAMP_RTT_CLIENT
+					 : KPI_TCP_TIMESTAMP_RTT_SERVER,
+			    (uint64_t)ticks << TCP_TICK_SHIFT);
+}
+
+static void take_window(const struct context *c)
+{
+	struct tcp_way *way = c->way;
+	const bool is_syn = c->s->flags & TCP_FLAG_SYN;
+	const int32_t ticks = (int32_t)(c->now - way->closed);
+
+	way->window = c->s->window;
+	way->is_scaled = !is_syn;
+	if (way->is_closed && ticks > 0) {
+		kpi_count(c->sink, KPI_TCP_ZERO_WINDOW_DURATION, (uint64_t)ticks << TCP_TICK_SHIFT);
+		way->closed = c->now;
+	}
+	if (c->s->window) {
+		way->is_closed = false;
+	} else if (!way->is_closed && !(c->s->flags & CONTROL)) {
+		kpi_count(c->sink, KPI_TCP_ZERO_WINDOWS, 1);
+		way->is_closed = true;
+		way->closed = c->now;
+	}
+}
+
+/* A segment of the way itself tells where it stands, when nothing else does. */
+static void find_place(const struct context *c)
+{
+	struct tcp_way *way = c->way;
+
+	if (c->s->flags & TCP_FLAG_SYN)
+		return;
+	if (!way->is_known || (is_far(c->s->seq, way->next) && c->s->len))
+		begin(c->sink, way, c->s->seq);
+}
+
+void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
+			const struct tcp_segment *s, unsigned client)
+{
+	struct tcp_way *way = &stream->way[s->direction], *back = &stream->way[!s->direction];
+	struct context c = {.sink = sink,
+			    .s = s,
+			    .way = way,
+			    .back = back,
+			    .now = tcp_ticks(s->time_ns),
+			    .is_both = back->is_seen,
+			    .to_server = s->direction == client,
+			    .is_first = !way->is_seen};
+
+	if (s->flags & TCP_FLAG_RST)
+		return;
+	find_place(&c);
+	take_segment(&c);
+	way->is_seen = true;
+	if (s->flags & TCP_FLAG_ACK)
+		take_ack(&c);
+	take_timestamps(&c);
+	take_window(&c);
+	if (c.is_both) {
+		tcp_loss_count(sink, way, c.now);
+		tcp_loss_count(sink, back, c.now);
+	}
+}
+
+void tcp_stream_settle(const struct kpi_sink *sink, struct tcp_stream *stream)
+{
+	if (!stream->way[0].is_seen || !stream->way[1].is_seen)
+		return;
+	tcp_loss_settle(sink, &stream->way[0]);
+	tcp_loss_settle(sink, &stream->way[1]);
+}
+
+void tcp_stream_end(const struct kpi_sink *sink, struct tcp_stream *stream)
+{
+	tcp_stream_settle(sink, stream);
+	tcp_gaps_drop(sink->gaps, &stream->way[0].gaps);
+	tcp_gaps_drop(sink->gaps, &stream->way[1].gaps);
+	*stream = (struct tcp_stream){0};
+}

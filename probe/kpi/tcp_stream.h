@@ -1,0 +1,75 @@
+/*
+ * tcp_stream: the data of a TCP connection: how much, sent how often, acknowledged, missing.
+ *
+ *      first             acked       ack    next
+ *   ─────┼── seen ─────────┼───░░░────┼──░░──┼────▶   ░ skipped, and not seen since
+ *        where knowledge   counted    of the behind the
+ *        begins            so far     other  highest data
+ *
+ * A segment
+ *   beyond next    is new; what it skips is a gap
+ *   in a gap       was out of order, when it carries an older timestamp than the latest segment, or
+ *                  the same or none and comes less than a round trip (3 ms at most) behind the gap;
+ *                  else it was sent again
+ *   of seen bytes  was sent again: without need (spurious) when all of it had been acknowledged, by
+ *                  number or by SACK; as fast retransmission at the number of two duplicate ACKs,
+ *                  or below what was SACKed; else after a timeout
+ * A keep-alive and a probe of a closed window are neither. What D-SACKs report later is counted by
+ * itself; a retransmission is counted once, by what was known when it was sent.
+ *
+ * Missing is what the other side acknowledged and nobody mirrored. An ACK may overtake its data on
+ * the way through the mirror: it is believed at once where nothing is missing, else 5 ms later, or
+ * at the end. Of what lies above all data seen the last byte may be a FIN: it is counted once more
+ * data comes. A number more than 1 GiB ahead is not believed, a RST not at all.
+ *
+ * Knowledge of a direction begins at its first segment, or at the first ACK of the other. Spurious,
+ * fast, RTT and all that is acknowledged need both directions of the connection.
+ *
+ * Worker, through tcp. The state is zero at first.
+ */
+#pragma once
+
+#include "kpi/sink.h"
+#include "kpi/tcp_gaps.h"
+#include "kpi/tcp_rtt.h"
+#include "kpi/tcp_segment.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What one side sent, and what the other acknowledged of it. Without the number of a FIN. */
+struct tcp_way {
+	struct tcp_rtt rtt;
+	uint32_t first, next, acked, ack;  /* see above; ack: with the number of a FIN */
+	uint32_t sack_start, sack_end;     /* highest range that was SACKed; the same: none */
+	uint32_t waiting_ack, waiting_for; /* is_waiting: this ACK is not yet believed; since */
+	uint32_t closed;                   /* is_closed: since when, or counted up to when */
+	struct tcp_gap_list gaps;
+	uint16_t window; /* that this side gave last, as it stands in the header */
+	uint16_t scale : 4;
+	uint16_t duplicates : 2; /* ACKs of ack, 2 at most */
+	bool is_known : 1;       /* first is */
+	bool is_seen : 1;        /* by a segment of its own */
+	bool has_syn : 1;
+	bool has_scale : 1;
+	bool has_fin : 1;
+	bool is_scaled : 1; /* the window is of no SYN */
+	bool is_waiting : 1;
+	bool is_closed : 1;
+	bool is_probed : 1;     /* the byte at next was sent, into a closed window */
+	bool is_keep_alive : 1; /* the latest segment */
+};
+static_assert(sizeof(struct tcp_way) == 96, "memory is promised by this size");
+
+struct tcp_stream {
+	struct tcp_way way[2]; /* by direction of the data */
+};
+
+/* client: the direction of the client's segments. */
+void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
+			const struct tcp_segment *s, unsigned client);
+/* Nothing more is to be waited for: counts what was not yet believed. */
+void tcp_stream_settle(const struct kpi_sink *sink, struct tcp_stream *stream);
+/* Settles and gives all gaps back; the state is as at first. */
+void tcp_stream_end(const struct kpi_sink *sink, struct tcp_stream *stream);
