@@ -127,23 +127,25 @@ static void take_new(const struct context *c, uint32_t seq, uint32_t end)
 		add_gap(c, way->next, seq);
 	kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, end - seq);
 	way->next = end;
-	way->is_probed = false;
+	way->has_untold = c->s->is_fragment;
 }
 
 static void time_new(const struct context *c)
 {
 	/* An ACK that overtook its data cannot be told from the next one. */
-	if (c->is_both && c->s->len && tcp_is_behind(c->s->end, c->way->ack) &&
-	    !tcp_rtt_sent(&c->way->rtt, c->s->end, c->now))
+	if (c->is_both && c->s->len && !c->s->is_fragment &&
+	    tcp_is_behind(c->s->end, c->way->ack) && !tcp_rtt_sent(&c->way->rtt, c->s->end, c->now))
 		kpi_count(c->sink, KPI_TCP_RTT_SKIPPED, 1);
 }
 
-/* The byte that probed the closed window was taken after all. */
-static void take_probe(const struct kpi_sink *sink, struct tcp_way *way)
+/* What follows is at number: so much more had been sent than could be told before. */
+static void take_untold(const struct kpi_sink *sink, struct tcp_way *way, uint32_t number)
 {
-	way->is_probed = false;
-	way->next++;
-	kpi_count(sink, KPI_TCP_GOODPUT_BYTES, 1);
+	if (!way->has_untold || !tcp_is_behind(number, way->next))
+		return;
+	kpi_count(sink, KPI_TCP_GOODPUT_BYTES, number - way->next);
+	way->next = number;
+	way->has_untold = false;
 }
 
 /* Data, a FIN, or both. */
@@ -152,8 +154,12 @@ static void take_data(const struct context *c, uint32_t seq)
 	struct tcp_way *way = c->way;
 	const uint32_t end = seq + c->s->len;
 
-	if (way->is_probed && seq == way->next + 1)
-		take_probe(c->sink, way);
+	take_untold(c->sink, way, seq);
+	if (!way->has_syn && way->next == way->first && seq == way->next + 1)
+		begin(c->sink, way, seq); /* what was seen first was a keep-alive */
+	if (way->has_fin && tcp_is_behind(seq, way->next))
+		return; /* nothing comes behind a FIN; some number it anew when they send it again
+			 */
 	if (c->is_first && tcp_is_behind(way->next, seq)) {
 		/* Only an ACK that overtook it tells of such data: nothing was seen before. */
 		kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, c->s->len);
@@ -238,7 +244,7 @@ static void take_segment(const struct context *c)
 			tcp_rtt_resent(&c->way->rtt, c->s->seq);
 		kpi_count(c->sink, KPI_TCP_KEEP_ALIVES, 1);
 	} else if (is_probe(c)) {
-		c->way->is_probed = true;
+		c->way->has_untold = true;
 	} else if (c->s->len || c->s->flags & TCP_FLAG_FIN) {
 		take_data(c, c->s->seq + is_syn);
 	}
@@ -306,8 +312,7 @@ static void take_ack(const struct context *c)
 	if (tcp_is_behind(c->s->ack, back->ack)) {
 		back->ack = c->s->ack;
 		back->duplicates = 0;
-		if (back->is_probed && tcp_is_behind(back->ack, back->next))
-			take_probe(c->sink, back);
+		take_untold(c->sink, back, back->ack);
 		if (tcp_rtt_acked(&back->rtt, back->ack, c->now, &ticks))
 			observe_rtt(c, ticks);
 	}

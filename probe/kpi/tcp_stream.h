@@ -57,7 +57,7 @@ struct tcp_way {
 	bool is_scaled : 1; /* the window is of no SYN */
 	bool is_waiting : 1;
 	bool is_closed : 1;
-	bool is_probed : 1;     /* the byte at next was sent, into a closed window */
+	bool has_untold : 1; /* more was sent behind next: a window probe, the rest of a fragment */
 	bool is_keep_alive : 1; /* the latest segment */
 };
 static_assert(sizeof(struct tcp_way) == 96, "memory is promised by this size");
