@@ -85,12 +85,12 @@ static void count_resent(const struct context *c, enum kpi kind, uint32_t seq, u
 	kpi_count(c->sink, KPI_TCP_RETRANSMITTED_BYTES, len);
 }
 
-/* The least that a retransmission of what was lost takes. */
+/* The receiver must see the gap, and the sender its ACKs, before the gap is sent again. */
 static uint32_t reorder_max(const struct context *c)
 {
 	const uint32_t rtt = (uint32_t)c->way->rtt.min + c->back->rtt.min;
 
-	return rtt && rtt < REORDER_MAX ? rtt : REORDER_MAX;
+	return rtt ? rtt : REORDER_MAX;
 }
 
 /* A segment that fills a gap which is there since then: was it only late? */
