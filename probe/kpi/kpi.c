@@ -283,7 +283,7 @@ void kpi_expire(struct kpis *kpi, uint64_t now_ns)
 void kpi_finish(struct kpis *kpi, uint64_t now_ns)
 {
 	(void)flow_expire(kpi->flows, now_ns, UINT32_MAX);
-	sctp_expire(kpi->sctp, now_ns, UINT32_MAX);
+	sctp_finish(kpi->sctp, now_ns);
 }
 
 const struct flow_counters *kpi_flows(const struct kpis *kpi)
@@ -306,7 +306,9 @@ static struct flow_config flow_config(const struct kpi_config *config, struct kp
 static struct sctp_config sctp_config(const struct kpi_config *config,
 				      const struct kpi_memory *memory)
 {
-	struct sctp_config s = {.associations_max = config->associations_max, .memory = memory};
+	struct sctp_config s = {.associations_max = config->associations_max,
+				.sessions_max = config->sessions_max,
+				.memory = memory};
 
 	memcpy(s.key, config->key, sizeof(s.key));
 	return s;
