@@ -84,8 +84,11 @@ static void decap_dissect_flow(const struct frame *f)
 	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
 		return;
 	dissect_frame(p.data, p.len, p.cap_len, &d);
-	if (d.has_flow)
-		sink += flow_update(flows, &d.key, d.direction, d.ip_len, p.time_ns) != NULL;
+	if (d.has_flow) {
+		const struct flow_place place = flow_place(flows, &d.key);
+		sink += flow_update(flows, &place, &d.key, d.direction, d.ip_len, p.time_ns) !=
+			NULL;
+	}
 }
 
 static void decap_dissect_kpi(const struct frame *f)

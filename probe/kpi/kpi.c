@@ -143,11 +143,12 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 		flow_shorten(kpi->flows, flow, idle_s);
 }
 
-/* d has a flow key, all filled in. False: no room for the flow. */
+/* d has a flow key, all filled in, whose place it is. False: no room for the flow. */
 static bool take_flow(const struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
-		      const struct dissected *d, uint32_t bytes)
+		      const struct dissected *d, const struct flow_place *place, uint32_t bytes)
 {
-	struct flow *flow = flow_update(kpi->flows, &d->key, d->direction, bytes, sink->time_ns);
+	struct flow *flow =
+		flow_update(kpi->flows, place, &d->key, d->direction, bytes, sink->time_ns);
 
 	if (!flow)
 		return false;
@@ -201,7 +202,8 @@ static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const s
 	sink.is_ue = true;
 	inner.key.session = p->session;
 	inner.key.is_ue = 1;
-	if (!take_flow(kpi, &sink, p->packet, &inner, inner.ip_len))
+	const struct flow_place place = flow_place(kpi->flows, &inner.key);
+	if (!take_flow(kpi, &sink, p->packet, &inner, &place, inner.ip_len))
 		p->dissected->marks |= 1u << MARK_FLOW_FULL;
 }
 
@@ -223,7 +225,8 @@ void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
 	d->key.session = p->session;
 	kpi_add(sink.session, KPI_PROTOCOL_PACKETS_TCP + l4_of(&d->key), 1);
 	kpi_add(sink.session, KPI_PROTOCOL_BYTES_TCP + l4_of(&d->key), bytes);
-	if (!take_flow(kpi, &sink, p->packet, d, bytes))
+	const struct flow_place place = flow_place(kpi->flows, &d->key);
+	if (!take_flow(kpi, &sink, p->packet, d, &place, bytes))
 		d->marks |= 1u << MARK_FLOW_FULL;
 	if (d->key.proto == INNER_UDP)
 		take_tunnelled(kpi, sink, p);
