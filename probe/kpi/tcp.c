@@ -6,8 +6,9 @@ static_assert((int)KPI_TCP_WIRESHARK_ACK_LOST_SEGMENT - (int)KPI_TCP_WIRESHARK_R
 
 /* Last packets of a closed connection come within seconds; a new one may take its ports early. */
 #define CLOSED_IDLE_S 30
-/* A SYN that nothing answers for so long has failed, as for tstat. */
-#define ASKED_IDLE_S 10
+/* A SYN that nothing answers for so long has failed. Linux asks up to 64 s after the last time
+ * (tcp_syn_retries 6): with less, one attempt would be several. */
+#define ASKED_IDLE_S 70
 
 static void choose_client(struct tcp *tcp, const struct flow *flow, unsigned direction)
 {

@@ -44,6 +44,7 @@ static void prepare(void)
 					.sessions_max = 16,
 					.sessions_room = 16,
 					.flows_max = 4096,
+					.associations_max = 16,
 					.chunks = 4,
 					.chunk_len = 128 << 10,
 					.decap = {.port = 4789, .key = {{1, 2}}},

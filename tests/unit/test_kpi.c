@@ -206,11 +206,23 @@ Test(kpi, flow_without_room_is_marked_and_not_counted)
 	tear_down();
 	open_kpi(1);
 	take_udp(1, false, 0);
+	take_udp(1, true, 1);
 	cr_assert_eq(marks & 1u << MARK_FLOW_FULL, 0);
-	take_udp(2, false, 0);
+	take_udp(2, false, 2);
 	cr_assert_neq(marks & 1u << MARK_FLOW_FULL, 0);
 	cr_assert_eq(value(0, KPI_CREATED_UDP), 1);
-	cr_assert_eq(value(0, KPI_UNDIRECTED_PACKETS), 2);
+	cr_assert_eq(value(0, KPI_UNDIRECTED_PACKETS), 3);
+}
+
+Test(kpi, flow_that_made_way_is_counted_as_evicted)
+{
+	tear_down();
+	open_kpi(1);
+	take_udp(1, false, 0);
+	take_udp(2, false, 1);
+	cr_assert_eq(value(0, KPI_CREATED_UDP), 2);
+	cr_assert_eq(value(0, KPI_ENDED_EVICTED_UDP), 1);
+	cr_assert_eq(value(0, KPI_FLOWS_UDP), 1);
 }
 
 /* ---- TCP ---- */
