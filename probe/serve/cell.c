@@ -164,12 +164,17 @@ static unsigned visible(const unsigned char *s)
 	return hides ? 0 : n;
 }
 
-/* Bytes of one column's worth of text. */
+/* Bytes of one column's worth of text: a character, or what is shown as one '?'. */
 static unsigned step(const char *s)
 {
-	const unsigned n = visible((const unsigned char *)s);
+	unsigned n = visible((const unsigned char *)s);
 
-	return n ? n : 1;
+	if (n)
+		return n;
+	do
+		n++;
+	while ((s[n] & 0xc0) == 0x80);
+	return n;
 }
 
 unsigned cell_name_width(const char *text)

@@ -290,9 +290,10 @@ void summary_show(const struct summary_report *r, FILE *out)
 		fputs("no session yet\n", out);
 		return;
 	}
-	if (r->has_nfs)
+	if (r->by == SUMMARY_BY_NF || (r->by == SUMMARY_BY_BOTH && r->has_nfs))
 		show_tables(out, "NF", r->nfs, r->n_nfs);
-	show_tables(out, "SESSION", r->sessions, r->n_sessions);
+	if (r->by != SUMMARY_BY_NF)
+		show_tables(out, "SESSION", r->sessions, r->n_sessions);
 	fputs(LEGEND, out);
 }
 
@@ -309,8 +310,13 @@ static json_t *array(const struct summary_figures *f, size_t n)
 
 json_t *summary_report_to_json(const struct summary_report *r)
 {
-	return json_pack("{sf so so}", "seconds", r->seconds, "sessions",
-			 array(r->sessions, r->n_sessions), "nfs", array(r->nfs, r->n_nfs));
+	json_t *out = json_pack("{sf}", "seconds", r->seconds);
+
+	if (out && r->by != SUMMARY_BY_NF)
+		(void)json_object_set_new(out, "sessions", array(r->sessions, r->n_sessions));
+	if (out && r->by != SUMMARY_BY_SESSION)
+		(void)json_object_set_new(out, "nfs", array(r->nfs, r->n_nfs));
+	return out;
 }
 
 /* ---- of a capture ---- */

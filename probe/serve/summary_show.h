@@ -45,7 +45,11 @@ double summary_value(enum summary_column column, const struct summary_figures *f
 /* Rows of one table that are shown. */
 #define SUMMARY_ROWS 20
 
+/* What is told: of NFs in text only where the NF of some session is known. */
+enum summary_by { SUMMARY_BY_BOTH, SUMMARY_BY_SESSION, SUMMARY_BY_NF };
+
 struct summary_report {
+	enum summary_by by;                     /* the caller's to change */
 	struct summary_figures *sessions, *nfs; /* by volume, the most first */
 	size_t n_sessions, n_nfs;
 	double seconds; /* of the rates */
@@ -61,9 +65,9 @@ int summary_report_open(struct summary_report *out, struct summary_table *counts
 			const struct summary_table *rates, double seconds, struct err *err);
 /* Takes zeroes. */
 void summary_report_close(struct summary_report *report);
-/* Two tables of NFs, where some are known, and two of sessions; what the columns mean. */
+/* Two tables of NFs and two of sessions, and what the columns mean. */
 void summary_show(const struct summary_report *report, FILE *out);
-/* {"seconds", "sessions": [...], "nfs": [...]}; NULL: out of memory. */
+/* {"seconds": of the rates, "sessions": [...], "nfs": [...]}; NULL: out of memory. */
 json_t *summary_report_to_json(const struct summary_report *report);
 
 /* What 'vxprobe read' ends with: rates over the time from the first measured packet of all sessions

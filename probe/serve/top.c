@@ -26,7 +26,8 @@ static const char HELP[] =
 	"  -i, --interface IFACE  the probe on this interface; may be left out where only one runs\n"
 	"      --json             look once, and print all figures for programs\n"
 	"      --interval TIME    how often to look; rates are told over it (2s)\n"
-	"      --by session|nf    what a line is: a session, or all sessions of an NF (session)\n"
+	"      --by session|nf    what a line is: a session, or all sessions of an NF; live it begins with\n"
+	"                         sessions, without a terminal it tells both\n"
 	"  -h, --help             this text\n"
 	"\n"
 	"Keys: q quit; s and S sort by the next column and the one before; n sessions or NFs; t all but\n"
@@ -49,7 +50,8 @@ static const char HELP[] =
 
 struct options {
 	char interface[IF_NAMESIZE];
-	bool json, by_nf;
+	bool json;
+	enum summary_by by;
 	uint64_t interval_ns;
 };
 
@@ -70,10 +72,12 @@ struct top {
 
 static int set_by(struct options *o, const char *text, struct err *err)
 {
-	o->by_nf = !strcmp(text, "nf");
-	return o->by_nf || !strcmp(text, "session")
-		       ? 0
-		       : err_set(err, -EINVAL, "--by %s: session or nf is wanted", text);
+	const bool by_nf = !strcmp(text, "nf");
+
+	if (!by_nf && strcmp(text, "session") != 0)
+		return err_set(err, -EINVAL, "--by %s: session or nf is wanted", text);
+	o->by = by_nf ? SUMMARY_BY_NF : SUMMARY_BY_SESSION;
+	return 0;
 }
 
 static int set_option(struct options *o, int letter, char **argv, struct err *err)
@@ -308,6 +312,7 @@ static int look_once(struct top *t, struct err *err)
 	clock_nap(t->options->interval_ns);
 	if ((ret = look_again(t, err)) || (ret = make_report(&r, t, true, err)))
 		return ret;
+	r.by = t->options->by;
 	if (t->options->json)
 		ret = print_json(t, &r, err);
 	else
@@ -358,7 +363,7 @@ static int look_live(struct top *t, struct err *err)
 	struct top_screen screen;
 	int ret = look_again(t, err); /* what is wrong is said before the screen is taken */
 
-	if (ret || (ret = top_screen_open(&screen, t->options->by_nf, err)))
+	if (ret || (ret = top_screen_open(&screen, t->options->by == SUMMARY_BY_NF, err)))
 		return ret;
 	ret = run(t, &screen, err);
 	top_screen_close();
