@@ -99,6 +99,9 @@ Test(report, says_all_of_each_session)
 					      "4711",  "eni-1",     SESSION_COUNT};
 
 	served_add(v, "10.0.0.1", 7, 11, 2000000000);
+	stats_kpi(v->ledger.stats, 1, 0)->groups = 1u << KPI_GROUP_FEED | 1u << KPI_GROUP_FLOWS;
+	served_time(v, 0, KPI_TCP_RTT_SERVER, 3000000000);
+	served_time(v, 0, KPI_TCP_RTT_CLIENT, 1000000000);
 	stats_set_labels(v->ledger.stats, served_add(v, "fd00::1", 8, 0, 0), &labels);
 	json_t *d = document(v);
 	cr_assert_not_null(d);
@@ -113,6 +116,15 @@ Test(report, says_all_of_each_session)
 	cr_expect_eq(json_real_value(json_object_get(first, "last_packet")), 2.0);
 	cr_expect_eq(integer(json_object_get(first, "flows"), "tcp"), 0);
 	cr_expect_eq(integer(json_object_get(first, "flows_ended"), "tcp,fin"), 0);
+	cr_expect_null(json_object_get(first, "icmp_echo_requests")); /* none was seen */
+	const json_t *rtt = json_object_get(first, "tcp_rtt_seconds");
+	const json_t *server = json_object_get(rtt, "mirror,server"),
+		     *client = json_object_get(rtt, "mirror,client");
+	cr_expect_eq(json_real_value(json_object_get(server, "sum")), 3);
+	cr_expect_eq(json_real_value(json_object_get(client, "sum")), 1);
+	const json_t *summary = json_object_get(first, "summary");
+	cr_expect_eq(integer(summary, "packets"), 11);
+	cr_expect_eq(json_array_size(json_object_get(summary, "tcp")), 2);
 	cr_expect_str_eq(text(second, "source"), "fd00::1");
 	cr_expect_str_eq(text(second, "name"), "amf-1");
 	cr_expect_str_eq(text(second, "nf"), "amf \"x\"");
