@@ -71,6 +71,9 @@ int summary_read_session(struct summary *out, const struct view *v, uint32_t ses
 	for (unsigned i = 0; i < SUMMARY_COUNTS; i++)
 		for (unsigned k = 0; k < count_rows[i].n; k++)
 			out->n[i] += view_kpi(v, session, count_rows[i].kpi[k]);
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		for (uint32_t w = 0; w < v->ledger.stats->workers; w++)
+			loss_sum(&out->loss[t], &stats_kpi(v->ledger.stats, w, session)->loss[t]);
 	return read_rtt(v, session, out);
 }
 
@@ -123,6 +126,8 @@ static int add(struct summary *sum, const struct summary *s)
 	sum->groups |= s->groups;
 	for (unsigned i = 0; i < SUMMARY_COUNTS; i++)
 		sum->n[i] += s->n[i];
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		loss_sum(&sum->loss[t], &s->loss[t]);
 	for (unsigned t = 0; !ret && t < SUMMARY_TRANSPORTS; t++)
 		if (s->rtt[t])
 			ret = summary_add_rtt(sum, t, s->rtt[t]);
@@ -193,13 +198,32 @@ int summary_by_nf(struct summary_table *out, const struct summary_table *session
 	return is_whole ? 0 : fail_memory(out, err);
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void subtract_loss(struct loss *l, const struct loss *e)
+{
+	l->acks = less(l->acks, e->acks);
+	l->blocks = less(l->blocks, e->blocks);
+	l->lossy = less(l->lossy, e->lossy);
+	l->acked = fmax(l->acked - e->acked, 0);
+	l->missing = fmax(l->missing - e->missing, 0);
+	l->acked_squared = fmax(l->acked_squared - e->acked_squared, 0);
+	l->missing_squared = fmax(l->missing_squared - e->missing_squared, 0);
+	l->product = fmax(l->product - e->product, 0);
+}
+
 void summary_subtract(struct summary_table *later, const struct summary_table *earlier)
 {
 	for (size_t i = 0; i < later->n && i < earlier->n; i++) {
 		struct summary *l = &later->row[i];
 		const struct summary *e = &earlier->row[i];
 		for (unsigned k = 0; k < SUMMARY_COUNTS; k++)
-			l->n[k] = l->n[k] > e->n[k] ? l->n[k] - e->n[k] : 0;
+			l->n[k] = less(l->n[k], e->n[k]);
+		for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+			subtract_loss(&l->loss[t], &e->loss[t]);
 		for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
 			if (l->rtt[t] && e->rtt[t])
 				histogram_subtract(l->rtt[t], e->rtt[t]);
@@ -213,14 +237,16 @@ static double share(uint64_t part, uint64_t whole)
 	return whole ? fmin((double)part / (double)whole, 1) : NAN;
 }
 
-/* The one place where loss is estimated: of TCP by bytes, of SCTP alone by chunks. */
-static void estimate_loss(struct summary_figures *f, const uint64_t *n)
+static void tell_loss(struct summary_figures *f, const struct summary *s)
 {
-	f->lost = n[SUMMARY_ACKED_BYTES]
-			  ? share(n[SUMMARY_MISSING_BYTES], n[SUMMARY_ACKED_BYTES])
-			  : share(n[SUMMARY_MISSING_CHUNKS], n[SUMMARY_ACKED_CHUNKS]);
-	f->lost_low = f->lost_high = NAN;
-	f->visible = share(n[SUMMARY_VISIBLE_BYTES], n[SUMMARY_BYTES]);
+	const bool is_sctp = s->loss[LOSS_SCTP].acks > s->loss[LOSS_TCP].acks;
+	struct loss_estimate e = {NAN, NAN, NAN};
+
+	(void)loss_estimate(&s->loss[is_sctp ? LOSS_SCTP : LOSS_TCP], &e);
+	f->lost = e.ratio;
+	f->lost_low = e.low;
+	f->lost_high = e.high;
+	f->visible = share(s->n[SUMMARY_VISIBLE_BYTES], s->n[SUMMARY_BYTES]);
 }
 
 static double quantile(const struct histogram *h, double which)
@@ -265,7 +291,7 @@ void summary_figures(struct summary_figures *out, const struct summary *s,
 		.truncated = share(n[SUMMARY_TRUNCATED], n[SUMMARY_PACKETS]),
 		.duplicates = share(n[SUMMARY_DUPLICATES], came),
 		.one_way = share(n[SUMMARY_ONE_WAY], n[SUMMARY_ONE_WAY] + n[SUMMARY_BOTH_WAYS])};
-	estimate_loss(out, n);
+	tell_loss(out, s);
 	for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++) {
 		tell_transport(s, t, &out->transport[t]);
 		if (out->transport[t].data > out->transport[out->main].data)

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "kpi/histogram.h"
+#include "kpi/loss.h"
 #include "serve/view.h"
 
 #include <jansson.h>
@@ -33,6 +34,7 @@ struct summary {
 	uint32_t sessions;
 	uint32_t groups; /* bit per enum kpi_group */
 	uint64_t n[SUMMARY_COUNTS];
+	struct loss loss[LOSS_TRANSPORTS];
 	struct histogram
 		*rtt[SUMMARY_TRANSPORTS]; /* its own, of both directions; NULL: no sample */
 };
@@ -84,8 +86,8 @@ struct summary_figures {
 	double packets_per_second, bits_per_second;
 	double truncated, duplicates; /* shares of the packets */
 	double one_way;               /* share of the flows of which it is known */
-	/* Share of what was sent that the mirror did not bring, with its 95 % interval; the share
-	 * of the bytes whose loss would show. */
+	/* Share of what was sent that the mirror did not bring, with its 95 % interval, of TCP or
+	 * SCTP, whichever had more ACKs; the share of the bytes whose loss would show. */
 	double lost, lost_low, lost_high, visible;
 	struct summary_transport_figures transport[SUMMARY_TRANSPORTS];
 	enum summary_transport main; /* the one with the most data */

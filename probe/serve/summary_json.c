@@ -28,6 +28,31 @@ static json_t *buckets(const struct histogram *h)
 	return out;
 }
 
+static const char *const loss_keys[] = {[LOSS_TCP] = "tcp_loss", [LOSS_SCTP] = "sctp_loss"};
+
+static json_t *loss_to_json(const struct loss *l)
+{
+	return json_pack("[IIIfffff]", (json_int_t)l->acks, (json_int_t)l->blocks,
+			 (json_int_t)l->lossy, l->acked, l->missing, l->acked_squared,
+			 l->missing_squared, l->product);
+}
+
+static void take_loss(struct loss *out, const json_t *array)
+{
+	double n[8] = {0};
+
+	for (unsigned i = 0; i < 8; i++)
+		n[i] = fmax(json_number_value(json_array_get(array, i)), 0);
+	*out = (struct loss){.acks = (uint64_t)n[0],
+			     .blocks = (uint64_t)n[1],
+			     .lossy = (uint64_t)n[2],
+			     .acked = n[3],
+			     .missing = n[4],
+			     .acked_squared = n[5],
+			     .missing_squared = n[6],
+			     .product = n[7]};
+}
+
 static json_t *to_json(const struct summary *s)
 {
 	json_t *out = json_pack("{si}", "groups", (int)s->groups);
@@ -36,6 +61,9 @@ static json_t *to_json(const struct summary *s)
 		if (s->n[i])
 			(void)json_object_set_new(out, count_keys[i],
 						  json_integer((json_int_t)s->n[i]));
+	for (unsigned t = 0; out && t < LOSS_TRANSPORTS; t++)
+		if (s->loss[t].acks)
+			(void)json_object_set_new(out, loss_keys[t], loss_to_json(&s->loss[t]));
 	for (unsigned t = 0; out && t < SUMMARY_TRANSPORTS; t++)
 		if (s->rtt[t])
 			(void)json_object_set_new(out, transport_keys[t], buckets(s->rtt[t]));
@@ -87,6 +115,8 @@ static int take_session(struct summary *out, const json_t *session)
 		const json_int_t n = json_integer_value(json_object_get(s, count_keys[i]));
 		out->n[i] = n > 0 ? (uint64_t)n : 0;
 	}
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		take_loss(&out->loss[t], json_object_get(s, loss_keys[t]));
 	for (unsigned t = 0; !ret && t < SUMMARY_TRANSPORTS; t++)
 		ret = take_buckets(out, t, json_object_get(s, transport_keys[t]));
 	return ret;

@@ -45,6 +45,10 @@ static struct view *one_session(void)
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		count(v, i % SERVED_WORKERS, id, rows[i].kpi, rows[i].n);
 	see(v, id, GROUP(FEED) | GROUP(TCP) | GROUP(TCP_BOTH) | GROUP(SCTP));
+	for (unsigned i = 0; i < 5000; i++)
+		loss_add(&stats_kpi(v->ledger.stats, i % 2, id)->loss[LOSS_TCP], 100,
+			 i % 50 ? 0 : 100);
+	loss_add(&stats_kpi(v->ledger.stats, 0, id)->loss[LOSS_SCTP], 1, 1);
 	for (unsigned i = 0; i < 100; i++) {
 		served_time(v, id, KPI_TCP_RTT_SERVER, i < 90 ? 10 * MS : 100 * MS);
 		served_time(v, id, KPI_TCP_RTT_CLIENT, MS);
@@ -76,6 +80,9 @@ static void expect_figures(const struct summary *s)
 	cr_expect_eq(f.truncated, .25);
 	cr_expect_eq(f.duplicates, .025); /* of all that came: the excluded ones too */
 	cr_expect_eq(f.one_way, .25);
+	cr_expect_eq(f.lost, .02);
+	cr_expect(f.lost_low > 0 && f.lost_low < .02 && f.lost_high > .02 && f.lost_high < .06);
+	cr_expect_eq(f.visible, .5);
 	cr_expect_eq(f.main, SUMMARY_TCP);
 	const struct summary_transport_figures *tcp = &f.transport[SUMMARY_TCP];
 	cr_expect(tcp->is_seen);
@@ -219,9 +226,13 @@ Test(summary, an_nf_is_the_sum_of_its_sessions)
 Test(summary, a_difference_is_what_came_between)
 {
 	struct view *v = four_sessions();
-	struct summary_table before = read_all(v), after;
+	struct loss *loss = &stats_kpi(v->ledger.stats, 0, 0)->loss[LOSS_TCP];
 	struct err err;
 
+	loss_add(loss, 100, 0);
+	struct summary_table before = read_all(v), after;
+	for (unsigned i = 0; i < 3; i++)
+		loss_add(loss, 100, i ? 0 : 100);
 	before.n--; /* the last session is new */
 	count(v, 1, 0, KPI_INGRESS_PACKETS, 5);
 	served_time(v, 0, KPI_TCP_RTT_SERVER, 8 * MS);
@@ -229,6 +240,9 @@ Test(summary, a_difference_is_what_came_between)
 	summary_subtract(&after, &before);
 	cr_expect_eq(after.row[0].n[SUMMARY_PACKETS], 5);
 	cr_expect_eq(histogram_count(after.row[0].rtt[SUMMARY_TCP]), 1);
+	cr_expect_eq(after.row[0].loss[LOSS_TCP].acks, 3);
+	cr_expect_eq(after.row[0].loss[LOSS_TCP].acked, 300);
+	cr_expect_eq(after.row[0].loss[LOSS_TCP].missing, 100);
 	cr_expect_eq(after.row[1].n[SUMMARY_PACKETS], 0);
 	cr_expect_eq(histogram_count(after.row[1].rtt[SUMMARY_TCP]), 0);
 	cr_expect_eq(after.row[3].n[SUMMARY_PACKETS], 40);
@@ -257,22 +271,20 @@ static char *printed(struct view *v, bool as_json)
 	return text;
 }
 
-static const char page[] = "\n"
-			   "report: 1,000 packets of 1 session in 10.0 s\n"
-			   "\n"
-			   "The mirror: can it be trusted?\n"
-			   "SESSION      PACKETS PACKETS/S    BITS/S     CUT   TWICE ONE-WAY    "
-			   "LOST         95 % VISIBLE\n"
-			   "10.0.0.1-7     1,000       100 80.0 kbit  25.0 %  2.50 %  25.0 %       "
-			   "-            -       -\n"
-			   "\n"
-			   "The transport under the signalling: is it healthy?\n"
-			   "SESSION        OF RTT p50     p95     p99   SAMPLES      DATA  RESENT  "
-			   "   BEGUN    FAILED\n"
-			   "10.0.0.1-7    tcp  988 us 9.65 ms 98.2 ms       200       400  1.00 %  "
-			   "       9         3\n"
-			   "10.0.0.1-7   sctp       -       -       -         0        10  50.0 %  "
-			   "       3         -\n";
+/* clang-format off */
+static const char page[] =
+	"\n"
+	"report: 1,000 packets of 1 session in 10.0 s\n"
+	"\n"
+	"The mirror: can it be trusted?\n"
+	"SESSION      PACKETS PACKETS/S    BITS/S     CUT   TWICE ONE-WAY    LOST         95 % VISIBLE\n"
+	"10.0.0.1-7     1,000       100 80.0 kbit  25.0 %  2.50 %  25.0 %  2.00 %  0.49-5.34 %  50.0 %\n"
+	"\n"
+	"The transport under the signalling: is it healthy?\n"
+	"SESSION        OF RTT p50     p95     p99   SAMPLES      DATA  RESENT     BEGUN    FAILED\n"
+	"10.0.0.1-7    tcp  988 us 9.65 ms 98.2 ms       200       400  1.00 %         9         3\n"
+	"10.0.0.1-7   sctp       -       -       -         0        10  50.0 %         3         -\n";
+/* clang-format on */
 
 Test(summary_show, the_report_of_a_capture)
 {
