@@ -83,6 +83,12 @@ int top_screen_open(struct top_screen *out, bool by_nf, struct err *err)
 
 void top_screen_close(void)
 {
+	/* Where there is no second screen the drawing stays, and what is said next comes there. */
+	if (stdscr) {
+		(void)move(LINES - 1, 0);
+		(void)clrtoeol();
+		(void)refresh();
+	}
 	(void)endwin();
 	delscreen(terminal);
 	terminal = NULL;

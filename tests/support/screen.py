@@ -3,6 +3,8 @@
 
 Usage: screen.py COMMAND... Each line of input is one step; a step that fails ends it with exit code 1.
 
+SCREEN_TERM is the TERM of the command (linux).
+
   size COLUMNS LINES   the window changes; before the first show it is 100 x 24
   key TEXT             types it; up, down, pgup, pgdn and home are those keys
   wait SECONDS REGEX   until some line of the screen matches
@@ -41,7 +43,7 @@ class Terminal:
         self.raw = b""
         self.process = subprocess.Popen(command, stdin=self.theirs, stdout=self.theirs, stderr=self.theirs,
                                         start_new_session=True, preexec_fn=self.take,
-                                        env={**os.environ, "TERM": "linux"})
+                                        env={**os.environ, "TERM": os.environ.get("SCREEN_TERM", "linux")})
 
     def take(self):
         fcntl.ioctl(self.theirs, termios.TIOCSCTTY, 0)
