@@ -255,6 +255,9 @@ Test(summary, a_difference_is_what_came_between)
 	cr_expect_str_eq(copy.row[3].nf, "amf");
 	cr_expect_neq(copy.row[0].rtt[SUMMARY_TCP], after.row[0].rtt[SUMMARY_TCP]);
 	summary_close(&copy);
+	summary_close(&after);
+	before.n++;
+	summary_close(&before);
 }
 
 /* ---- as text ---- */
@@ -379,4 +382,5 @@ Test(summary_show, every_column_sorts_by_what_it_shows)
 		if (c != COLUMN_TRANSPORT)
 			cr_expect_eq(isnan(summary_value(c, &f, SUMMARY_UE)), is_nothing, "%u", c);
 	}
+	summary_close(&t);
 }
