@@ -198,7 +198,7 @@ static char *put(char *out, const char *s, unsigned columns)
 
 struct name_cell cell_name(const char *text, unsigned width)
 {
-	struct name_cell c;
+	struct name_cell c = {""};
 	char *out = c.text;
 	const unsigned is = cell_name_width(text),
 		       max = width < CELL_NAME_MAX ? width : CELL_NAME_MAX;

@@ -79,12 +79,10 @@ int summary_read_session(struct summary *out, const struct view *v, uint32_t ses
 
 int summary_open(struct summary_table *out, size_t n, struct err *err)
 {
-	struct summary *row = calloc(n + 1, sizeof(*row));
-
-	if (!row)
-		return err_set(err, -ENOMEM, "out of memory for the report of %zu sessions", n);
-	*out = (struct summary_table){row, n};
-	return 0;
+	out->row = calloc(n + 1, sizeof(*out->row));
+	out->n = out->row ? n : 0;
+	return out->row ? 0
+			: err_set(err, -ENOMEM, "out of memory for the report of %zu sessions", n);
 }
 
 static int fail_memory(struct summary_table *table, struct err *err)

@@ -95,6 +95,7 @@ double summary_value(enum summary_column column, const struct summary_figures *f
 struct cell summary_cell(enum summary_column column, const struct summary_figures *f,
 			 enum summary_transport transport)
 {
+	static const struct cell less_than_a_bit = {"<1 bit"};
 	const double value = summary_value(column, f, transport);
 	struct cell c;
 
@@ -102,7 +103,7 @@ struct cell summary_cell(enum summary_column column, const struct summary_figure
 	case COLUMN_PACKET_RATE:
 		return cell_rate(value, columns[column].width);
 	case COLUMN_BIT_RATE:
-		return value > 0 && value < 1 ? (struct cell){"<1 bit"} : cell_bits(value);
+		return value > 0 && value < 1 ? less_than_a_bit : cell_bits(value);
 	case COLUMN_LOST:
 	case COLUMN_VISIBLE:
 	case COLUMN_TRUNCATED:
@@ -363,16 +364,22 @@ static int print_json(const struct summary_report *r, const struct span *span, F
 
 static void print_text(const struct summary_report *r, FILE *out)
 {
-	double packets = 0;
+	double packets = 0, excluded = 0;
 
 	if (!r->n_sessions)
 		return;
 	for (size_t i = 0; i < r->n_sessions; i++)
 		packets += r->sessions[i].packets;
+	for (size_t i = 0; i < r->n_sessions; i++)
+		excluded += (double)r->session_counts.row[i].n[SUMMARY_EXCLUDED];
 	fprintf(out, "\nreport: %s packets", cell_count(packets).text);
 	fprintf(out, " of %zu session%s", r->n_sessions, r->n_sessions == 1 ? "" : "s");
-	fprintf(out, " in %s\n",
+	fprintf(out, " in %s",
 		(r->seconds < 120 ? cell_time(r->seconds) : cell_duration(r->seconds)).text);
+	if (excluded > 0)
+		fprintf(out, "; %s copies that the mirror made left out",
+			cell_count(excluded).text);
+	fputc('\n', out);
 	summary_show(r, out);
 }
 

@@ -114,9 +114,9 @@ def judge_session(name, session, row, seconds):
     near(f"{name}: one direction", row["one_direction_share"], share(one, one + both))
     acked = (session.sum("tcp_acked_bytes_total") or 0)
     if acked and not session.sum("sctp_acked_chunks_total"):
-        near(f"{name}: loss", row["mirror_loss"]["share"], session.sum("tcp_acked_missing_bytes_total") / acked)
-        near(f"{name}: visible", row["mirror_loss"]["visible_share"],
-             share(session.sum("session_loss_visible_bytes_total"), volume))
+        loss = row["mirror_loss"] or {"share": None, "visible_share": None}
+        near(f"{name}: loss", loss["share"], session.sum("tcp_acked_missing_bytes_total") / acked)
+        near(f"{name}: visible", loss["visible_share"], share(session.sum("session_loss_visible_bytes_total"), volume))
     for key in TRANSPORTS:
         judge_transport(name, key, session, row.get(key))
 

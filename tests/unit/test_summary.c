@@ -277,7 +277,7 @@ static char *printed(struct view *v, bool as_json)
 /* clang-format off */
 static const char page[] =
 	"\n"
-	"report: 1,000 packets of 1 session in 10.0 s\n"
+	"report: 1,000 packets of 1 session in 10.0 s; 200 copies that the mirror made left out\n"
 	"\n"
 	"The mirror: can it be trusted?\n"
 	"SESSION      PACKETS PACKETS/S    BITS/S     CUT   TWICE ONE-WAY    LOST         95 % VISIBLE\n"
