@@ -57,6 +57,6 @@ size_t kpi_memory(const struct kpi_config *config);
 void kpi_packet(struct kpis *kpi, const struct kpi_packet *p);
 /* Ends a bounded part of what is idle at now_ns; call it again and again. */
 void kpi_expire(struct kpis *kpi, uint64_t now_ns);
-/* Nothing comes any more: ends all that is idle at now_ns. */
+/* Nothing comes any more: ends all that is idle at now_ns, and counts what waited for more. */
 void kpi_finish(struct kpis *kpi, uint64_t now_ns);
 const struct flow_counters *kpi_flows(const struct kpis *kpi);

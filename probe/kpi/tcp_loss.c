@@ -32,6 +32,7 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 	kpi_see(sink, KPI_GROUP_TCP_LOSS);
 	kpi_count(sink, KPI_TCP_ACKED_BYTES, acked);
 	kpi_count(sink, KPI_TCP_ACKED_MISSING_BYTES, missing);
+	loss_add(&sink->session->loss[LOSS_TCP], acked, missing);
 	/* One alone is the rest of an event before: see data_end. */
 	kpi_count(sink, KPI_TCP_ACK_GAP_EVENTS, missing > 1);
 }

@@ -383,6 +383,16 @@ unsigned flow_expire(struct flow_table *table, uint64_t now_ns, unsigned max_buc
 	return n;
 }
 
+void flow_each(const struct flow_table *table,
+	       void (*fn)(void *arg, const struct flow *flow, void *state), void *arg)
+{
+	for (size_t slot = 0; slot < (size_t)table->n_buckets * WAYS; slot++) {
+		const struct flow *flow = flow_at(table, slot);
+		if (table->buckets[slot / WAYS].tag[slot % WAYS])
+			fn(arg, flow, flow_state(table, flow));
+	}
+}
+
 const struct flow_counters *flow_counters(const struct flow_table *table)
 {
 	return &table->counters;

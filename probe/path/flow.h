@@ -111,3 +111,7 @@ void flow_shorten(struct flow_table *table, const struct flow *flow, uint32_t id
 unsigned flow_expire(struct flow_table *table, uint64_t now_ns, unsigned max_buckets);
 
 const struct flow_counters *flow_counters(const struct flow_table *table);
+
+/* Shows every flow that has not ended to fn, which calls nothing of the table. */
+void flow_each(const struct flow_table *table,
+	       void (*fn)(void *arg, const struct flow *flow, void *state), void *arg);

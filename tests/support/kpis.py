@@ -22,7 +22,7 @@ DIRECTION = re.compile(r"_session_(ingress|egress|undirected)_")
 LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$")
 # Times, and what is told by them: kinds of retransmission, idle ends.
 TIMED = re.compile(r"_seconds|_wireshark_|tcp_(out_of_order|retransmitted|connection_failures|rtt)|sctp_(heart|path|.*fail|.*ended)|"
-                   r"flows|unanswered|duplicate|excluded|icmp_echo_un|sctp_associations$")
+                   r"flows|acked|gap|visible|unanswered|duplicate|excluded|icmp_echo_un|sctp_associations$")
 
 
 def kpis(path):
