@@ -88,6 +88,7 @@ bool tcp_rtt_echoed(struct tcp_rtt *rtt, uint32_t tsecr, uint32_t now, uint32_t 
 	if (tsecr != rtt->tsval || age > TSVAL_AGE_MAX)
 		return false;
 	*ticks = age;
+	tcp_rtt_learn(rtt, age);
 	return true;
 }
 

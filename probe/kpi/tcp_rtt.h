@@ -29,7 +29,8 @@ struct tcp_rtt {
 	uint32_t end[TCP_RTT_MAX], sent[TCP_RTT_MAX]; /* of n segments, the lowest first */
 	uint32_t tsval, tsval_sent;                   /* the timestamp under way */
 	uint32_t tsval_max;                           /* highest so far */
-	uint16_t min; /* smallest round trip so far in ticks, at most 65,535; 0: none yet */
+	uint16_t min; /* smallest of both and of what was learnt, in ticks, at most 65,535; 0: none
+		       */
 	uint8_t n;
 	bool has_tsval : 1, has_tsval_max : 1;
 };
