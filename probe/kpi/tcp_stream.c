@@ -3,10 +3,9 @@
 #include "kpi/tcp_loss.h"
 
 #define JUMP_MAX (1u << 30) /* the largest window, RFC 7323 section 2.3 */
-/* Without a round trip to go by, as Wireshark does. */
+/* Without a round trip to go by, as kpis.md 1.2. */
 #define REORDER_MAX ((uint32_t)(3000000 >> TCP_TICK_SHIFT))
-/* Linux tolerates three duplicates by default, RFC 5681 asks for three; early retransmit and a
- * mirror that lost one make it two. */
+/* RFC 5681 asks for three; the mirror may have lost one. */
 #define DUPLICATES_MIN 2
 
 #define CONTROL (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST)
@@ -85,12 +84,13 @@ static void count_resent(const struct context *c, enum kpi kind, uint32_t seq, u
 	kpi_count(c->sink, KPI_TCP_RETRANSMITTED_BYTES, len);
 }
 
-/* The receiver must see the gap, and the sender its ACKs, before the gap is sent again. */
+/* The receiver must see the gap, and the sender its ACKs, before the gap is sent again. That takes
+ * a round trip, of which the smallest seen may be too long: half of it is safe. */
 static uint32_t reorder_max(const struct context *c)
 {
 	const uint32_t rtt = (uint32_t)c->way->rtt.min + c->back->rtt.min;
 
-	return rtt ? rtt : REORDER_MAX;
+	return rtt ? (rtt + 1) / 2 : REORDER_MAX;
 }
 
 /* A segment that fills a gap which is there since then: was it only late? */

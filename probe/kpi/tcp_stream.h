@@ -6,15 +6,14 @@
  *        where knowledge   counted    of the behind the
  *        begins            so far     other  highest data
  *
- * A segment
- *   beyond next    is new; what it skips is a gap
- *   in a gap       was out of order, when it carries an older timestamp than the latest segment, or
- *                  the same or none and comes less than a round trip (if unknown, 3 ms) behind the
- * gap; else it was sent again of seen bytes  was sent again: without need (spurious) when all of it
- * had been acknowledged, by number or by SACK; as fast retransmission at the number of two
- * duplicate ACKs, or below what was SACKed; else after a timeout A keep-alive and a probe of a
- * closed window are neither. What D-SACKs report later is counted by itself; a retransmission is
- * counted once, by what was known when it was sent.
+ * What a segment skips beyond next is a gap. One that fills a gap was out of order when it carries
+ * an older timestamp than the latest, or the same or none and comes less than half a round trip
+ * (3 ms, if none is known) behind the gap; else it was sent again, as was one of bytes all seen.
+ *
+ * Sent again is spurious when all of it had been acknowledged, by number or by SACK; fast at the
+ * number of two duplicate ACKs or below what was SACKed; else by a timeout. A keep-alive and a
+ * probe of a closed window are none of it. What D-SACKs report later is counted by itself: a
+ * retransmission is counted once, by what was known when it was sent.
  *
  * Missing is what the other side acknowledged and nobody mirrored. An ACK may overtake its data on
  * the way through the mirror: it is believed at once where nothing is missing, else 5 ms later, or
