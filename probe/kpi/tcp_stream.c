@@ -40,7 +40,7 @@ static void begin(const struct kpi_sink *sink, struct tcp_way *way, uint32_t fir
 				.window = way->window,
 				.scale = way->scale,
 				.has_scale = way->has_scale,
-				.is_scaled = way->is_scaled};
+				.is_past_syn = way->is_past_syn};
 }
 
 /* ---- data ---- */
@@ -212,7 +212,7 @@ static bool is_probe(const struct context *c)
 static bool fills_window(const struct context *c)
 {
 	const struct tcp_way *way = c->way, *back = c->back;
-	const bool has_scale = way->has_scale && back->has_scale && back->is_scaled;
+	const bool has_scale = way->has_scale && back->has_scale && back->is_past_syn;
 	const uint32_t window = (uint32_t)back->window << (has_scale ? back->scale : 0);
 
 	return c->is_both && way->has_syn && back->has_syn && window &&
@@ -260,8 +260,9 @@ static void observe_rtt(const struct context *c, uint32_t ticks)
 
 static bool is_duplicate(const struct context *c)
 {
-	return c->is_both && !c->s->len && !(c->s->flags & CONTROL) && c->s->window &&
-	       c->s->window == c->way->window && c->s->ack == c->back->ack &&
+	/* A SYN acknowledged nothing yet. */
+	return c->is_both && c->way->is_past_syn && !c->s->len && !(c->s->flags & CONTROL) &&
+	       c->s->window && c->s->window == c->way->window && c->s->ack == c->back->ack &&
 	       c->s->seq == c->way->next + c->way->has_fin && !c->back->is_keep_alive;
 }
 
@@ -341,7 +342,7 @@ static void take_window(const struct context *c)
 	const int32_t ticks = (int32_t)(c->now - way->closed);
 
 	way->window = c->s->window;
-	way->is_scaled = !is_syn;
+	way->is_past_syn = !is_syn;
 	if (way->is_closed && ticks > 0) {
 		kpi_count(c->sink, KPI_TCP_ZERO_WINDOW_DURATION, (uint64_t)ticks << TCP_TICK_SHIFT);
 		way->closed = c->now;

@@ -52,7 +52,7 @@ struct tcp_way {
 	bool has_syn : 1;
 	bool has_scale : 1;
 	bool has_fin : 1;
-	bool is_scaled : 1; /* the window is of no SYN */
+	bool is_past_syn : 1; /* the latest segment was none: scale counts, and the ACK */
 	bool is_waiting : 1;
 	bool is_closed : 1;
 	bool has_untold : 1; /* more was sent behind next: a window probe, the rest of a fragment */
