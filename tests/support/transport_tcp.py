@@ -21,8 +21,8 @@ A difference may be explained by a rule of this list, and by nothing else:
                       20 bytes or longer than the segment. The probe reads no such segment; tshark
                       lets it begin a conversation and end one
 
-Explained differences are at most 1 % of all events. Prints a table; exit 1 with one sentence if
-something differs, or nothing was compared."""
+Explained differences are at most 1 % of the events of real captures. Prints a table; exit 1 with one
+sentence if something differs, or nothing was compared."""
 
 import re
 import struct
@@ -160,34 +160,48 @@ def judge(build, scratch, layers, path):
     return path, events, found
 
 
-def show(total, rules):
-    print(f"{'layer and event':40}{'events':>8}")
-    for name, n in sorted(total.items()):
-        print(f"{name:40}{n:8}")
-    for rule, n in sorted(rules.items()):
-        print(f"{'explained: ' + rule:40}{n:8}")
+def counted(judged):
+    """(Counter of events, Counter of rules) of some captures."""
+    events = sum((events for _, events, _ in judged), Counter())
+    return events, Counter(d.rule for _, _, found in judged for d in found if d.rule)
 
 
-def verdict(layers, judged):
-    total = sum((events for _, events, _ in judged), Counter())
-    rules = Counter(d.rule for _, _, found in judged for d in found if d.rule)
-    show(total, rules)
+def show(real, made_up):
+    print(f"{'layer and event':36}{'captures':>10}{'made up':>10}")
+    for kind, rows in ((0, real[0] + made_up[0]), (1, real[1] + made_up[1])):
+        for name in sorted(rows):
+            label = f"explained: {name}" if kind else name
+            print(f"{label:36}{real[kind][name]:10}{made_up[kind][name]:10}")
+
+
+def check_differences(judged):
     for path, _, found in judged:
         for d in found:
             if not d.rule:
-                raise oracle.Wrong(f"{path.name}: frame {d.frame}, {d.what}: tshark says {d.tshark}, the probe {d.probe}")
-    for layer in layers:
-        if not any(name.startswith(layer) for name in total):
-            raise oracle.Wrong(f"{layer}: nothing was compared")
-    for name in (f"{layers[0]} {what}" for what in (*CLASSES, *SAMPLES)):
-        if not total[name]:
+                raise oracle.Wrong(f"{path.name}: frame {d.frame}, {d.what}: tshark says {d.tshark}, "
+                                   f"the probe {d.probe}")
+
+
+def check_enough(layers, total):
+    names = [f"{layers[0]} {what}" for what in (*CLASSES, *SAMPLES)]
+    for name in names + layers:
+        if not any(event.startswith(name) for event in total):
             raise oracle.Wrong(f"{name}: nothing was compared")
-    explained, events = sum(rules.values()), sum(total.values())
+
+
+def verdict(layers, judged):
+    """One sentence, below a table."""
+    captures = [one for one in judged if not one[0].name.startswith(MADE_UP)]
+    real, made_up = counted(captures), counted([one for one in judged if one not in captures])
+    show(real, made_up)
+    check_differences(judged)
+    check_enough(layers, real[0] + made_up[0])
+    events, explained = (sum(counts.values()) for counts in real)
     if explained > EXPLAINED_MAX * events:
         raise oracle.Wrong(f"{explained} of {events} events differ by a rule, which is too many")
-    with_tcp = sum(bool(events) for _, events, _ in judged)
-    return (f"{len(judged)} captures, {with_tcp} with events of TCP; {events} events equal to tshark's but "
-            f"{explained}, which a rule explains")
+    with_tcp = sum(bool(found) for _, found, _ in captures)
+    return (f"{len(captures)} captures, {with_tcp} with events of TCP: {events} events, {explained} of them different "
+            f"by a rule; {sum(made_up[0].values())} of conversations made up, all equal")
 
 
 def main():
