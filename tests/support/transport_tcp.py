@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""transport_tcp: is every TCP segment what tshark says it is? Usage: transport_tcp.py BUILD_DIR SCRATCH LAYERS CAPTURE...
+"""transport_tcp: is every TCP segment what tshark says it is?
+
+Usage: transport_tcp.py BUILD_DIR SCRATCH LAYERS CAPTURE...
 
 LAYERS: mirror (TCP right in the mirrored frame), ue (TCP right inside GTP-U), or mirror,ue.
 
@@ -20,6 +22,11 @@ A difference may be explained by a rule of this list, and by nothing else:
   impossible header   the conversation, as tshark has it, holds a segment whose header is shorter than
                       20 bytes or longer than the segment. The probe reads no such segment; tshark
                       lets it begin a conversation and end one
+  fragment            a sample whose ACK lies in a fragment: tshark analyses no segment of a fragmented
+                      packet (ip.defragment is off, as the probe puts none together)
+  silent flow         at or behind a silence in the conversation after which the probe's flow has ended
+                      and begins anew (path/flow.h, kpi/tcp.c): 10 s with no answer to a SYN, 30 s when
+                      reset or closed from both sides, else 10 minutes. tshark never forgets
 
 Explained differences are at most 1 % of the events of real captures. Prints a table; exit 1 with one
 sentence if something differs, or nothing was compared."""
@@ -40,16 +47,19 @@ CLASSES = ("retransmission fast_retransmission spurious_retransmission out_of_or
            "zero_window_probe window_full keep_alive lost_segment ack_lost_segment").split()
 SAMPLES = ("tcp_rtt", "tcp_handshake_server", "tcp_handshake_client")
 MADE_UP = "made-up-"
+UNANSWERED_NS, CLOSED_NS, IDLE_NS = (s * 10**9 for s in (10, 30, 600))
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 IMPOSSIBLE = ("tcp.short_segment", "tcp.bogus_header_length")
-FIELDS = ("frame.number", "frame.protocols", "tcp.stream", "tcp.analysis.ack_rtt", "tcp.analysis.acks_frame",
+FIELDS = ("frame.number", "frame.time_epoch", "frame.protocols", "ip.src", "ipv6.src", "tcp.srcport", "tcp.flags",
+          "tcp.len", "tcp.stream", "tcp.analysis.ack_rtt", "tcp.analysis.acks_frame",
           *IMPOSSIBLE, *(f"tcp.analysis.{name}" for name in CLASSES))
 # TCP directly in the outermost IP.
 OUTERMOST = re.compile(r"eth:ethertype:(?:vlan:ethertype:){0,2}(ip|ipv6)(?::ipv6\.\w+)*:tcp(?!.*:tcp)")
 CLASS = re.compile(r'vxprobe_tcp_wireshark_packets{layer="(\w+)",class="(\w+)"}')
 SAMPLE = re.compile(r'vxprobe_(\w+)_seconds{layer="(\w+)"')
 
-# What is said of one segment. rtt_ns: None if there is none.
-Segment = namedtuple("Segment", "stream is_impossible classes rtt_ns")
+# What is said of one segment. rtt_ns: None if there is none; rules: those that explain a difference here.
+Segment = namedtuple("Segment", "classes rtt_ns rules")
 Difference = namedtuple("Difference", "frame what tshark probe rule")
 
 
@@ -100,14 +110,48 @@ def rows_of(wrapped, folder, layer):
     return [(numbers[int(row["frame.number"][0]) - 1], row) for row in rows]
 
 
-def segment(row):
+class Conversation:
+    """How one of tshark's goes on, for the rules."""
+
+    def __init__(self):
+        self.last_ns, self.kept_ns = 0, IDLE_NS
+        self.sources, self.closed, self.has_answer = set(), set(), False
+        self.rules = set()
+
+    def take(self, row):
+        """The rules that explain a difference in this segment."""
+        time_ns, flags = int(Decimal(row["frame.time_epoch"][0]) * 10**9), int(row["tcp.flags"][0] or "0", 0)
+        source = row["ip.src"][0] or row["ipv6.src"][0], row["tcp.srcport"][0]
+        if any(row[field][0] for field in IMPOSSIBLE):
+            self.rules.add("impossible header")
+        if self.last_ns and time_ns - self.last_ns > self.kept_ns:
+            self.rules.add("silent flow")
+        self.last_ns = max(time_ns, self.last_ns)
+        self.sources.add(source)
+        self.has_answer |= len(self.sources) > 1 or flags & (SYN | ACK) != SYN
+        if flags & RST:
+            self.closed |= {"by", "reset"}
+        elif flags & FIN:
+            self.closed.add(source)
+        self.kept_ns = CLOSED_NS if len(self.closed) > 1 else IDLE_NS if self.has_answer else UNANSWERED_NS
+        is_fragment = not row["tcp.len"][0]
+        return self.rules | ({"fragment"} if is_fragment else set())
+
+
+def segment(row, conversation):
     said = {name for name in CLASSES if row[f"tcp.analysis.{name}"][0]}
     if said & {"fast_retransmission", "spurious_retransmission"}:
         said.discard("retransmission")
     rtt = row["tcp.analysis.ack_rtt"][0] or "0"  # of 0 ns it says nothing
     has_rtt = row["tcp.analysis.acks_frame"][0]
-    return Segment(row["tcp.stream"][0], any(row[field][0] for field in IMPOSSIBLE), said,
-                   int(Decimal(rtt) * 10**9) if has_rtt else None)
+    return Segment(said, int(Decimal(rtt) * 10**9) if has_rtt else None, conversation.take(row))
+
+
+def segments_of(wrapped, folder, layer):
+    """{frame: Segment}"""
+    conversations = defaultdict(Conversation)
+    return {number: segment(row, conversations[row["tcp.stream"][0]])
+            for number, row in rows_of(wrapped, folder, layer)}
 
 
 # ---- what the probe says ----
@@ -125,21 +169,19 @@ def probed(build, wrapped):
 
 # ---- the judgement ----
 
+NOTHING = Segment(set(), None, set())
+
+
 def differences(segments, classes, samples):
-    impossible = {s.stream for s in segments.values() if s.is_impossible}
-
-    def difference(frame, what, tshark, probe):
-        s = segments.get(frame)
-        return Difference(frame, what, tshark, probe, "impossible header" if s and s.stream in impossible else None)
-
     for frame in sorted(segments.keys() | classes.keys()):
-        want = segments[frame].classes if frame in segments else set()
-        if want != classes.get(frame, set()):
-            yield difference(frame, "classes", sorted(want), sorted(classes.get(frame, ())))
+        s, got = segments.get(frame, NOTHING), classes.get(frame, set())
+        if s.classes != got:
+            rule = min(s.rules - {"fragment"}, default=None)
+            yield Difference(frame, "classes", sorted(s.classes), sorted(got), rule)
     for frame, which, ns in samples:
-        want = segments[frame].rtt_ns if frame in segments else None
-        if want is None or abs(want - ns) > TOLERANCE_NS:
-            yield difference(frame, which, want, ns)
+        s = segments.get(frame, NOTHING)
+        if s.rtt_ns is None or abs(s.rtt_ns - ns) > TOLERANCE_NS:
+            yield Difference(frame, which, s.rtt_ns, ns, min(s.rules, default=None))
 
 
 def judge(build, scratch, layers, path):
@@ -150,7 +192,7 @@ def judge(build, scratch, layers, path):
     probe = probed(build, wrapped)
     events, found = Counter(), []
     for layer in layers:
-        segments = {number: segment(row) for number, row in rows_of(wrapped, folder, layer)}
+        segments = segments_of(wrapped, folder, layer)
         classes, samples = probe[layer]
         if path.name.startswith(MADE_UP):
             samples = []
