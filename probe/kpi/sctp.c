@@ -57,7 +57,7 @@ static void take_cumulative(const struct sctp_arrival *p, struct sctp_member m,
 	if (chunk->there < 8)
 		return;
 	if (chunk->type == SCTP_SHUTDOWN)
-		sctp_data_acked(&m.a->data[!m.side], wire_u32(chunk->data + 4));
+		sctp_data_acked(p->sink, &m.a->data[!m.side], wire_u32(chunk->data + 4));
 	else
 		sctp_data_forward(p->sink, &m.a->data[m.side], wire_u32(chunk->data + 4));
 }
@@ -82,8 +82,6 @@ static void take_tag(struct sctp *sctp, const struct sctp_arrival *p, struct sct
 static void take_chunk(struct sctp *sctp, const struct sctp_arrival *p, struct sctp_member m,
 		       const struct sctp_chunk *chunk)
 {
-	if (sctp_setup_shows_up(m.a, m.side, chunk))
-		sctp_life_rise(sctp, p->sink, m.a);
 	switch (chunk->type) {
 	case SCTP_DATA:
 	case SCTP_I_DATA:
@@ -153,6 +151,8 @@ static void take_packet(struct sctp *sctp, const struct sctp_arrival *p, struct 
 		if (has_data)
 			kpi_add(p->sink->session, KPI_VISIBLE_BYTES, p->bytes);
 	}
+	if (sctp_setup_shows_up(m.a, &p->first))
+		sctp_life_rise(sctp, p->sink, m.a);
 	while (m.a->state != SCTP_OVER && sctp_chunk_next(&walk, &chunk))
 		take_chunk(sctp, p, m, &chunk);
 }

@@ -100,14 +100,11 @@ void sctp_data_settle(const struct kpi_sink *sink, struct sctp_data *d, bool at_
 		settle_gaps(sink, d);
 		return;
 	}
-	if (d->is_marked && (int32_t)(ticks(sink) - d->mark_at) > (int32_t)SETTLE) {
+	while (d->is_marked && (int32_t)(ticks(sink) - d->mark_at) > (int32_t)SETTLE) {
 		settle_to(sink, d, d->mark);
-		d->is_marked = false;
-	}
-	if (!d->is_marked && is_after(d->cum, d->settled)) {
+		d->is_marked = is_after(d->cum, d->mark);
 		d->mark = d->cum;
-		d->mark_at = ticks(sink);
-		d->is_marked = true;
+		d->mark_at = d->cum_at;
 	}
 }
 
@@ -271,7 +268,7 @@ static void take_window(const struct kpi_sink *sink, struct sctp_data *d, uint32
 	d->is_closed = !window;
 }
 
-void sctp_data_acked(struct sctp_data *d, uint32_t tsn)
+void sctp_data_acked(const struct kpi_sink *sink, struct sctp_data *d, uint32_t tsn)
 {
 	if (d->is_begun && !is_believed(d, tsn))
 		return;
@@ -281,8 +278,14 @@ void sctp_data_acked(struct sctp_data *d, uint32_t tsn)
 	if (d->is_begun && !d->has_cum)
 		d->settled = later(d->settled, tsn);
 	d->cum = tsn;
+	d->cum_at = ticks(sink);
 	d->has_cum = true;
 	d->n_gaps = 0;
+	if (d->is_marked)
+		return;
+	d->mark = tsn;
+	d->mark_at = d->cum_at;
+	d->is_marked = true;
 }
 
 void sctp_data_sack(const struct kpi_sink *sink, struct sctp_data *d, const struct sctp_sack *sack)
@@ -293,7 +296,7 @@ void sctp_data_sack(const struct kpi_sink *sink, struct sctp_data *d, const stru
 
 	sample(sink, d, sack->cum - INT32_MAX, sack->cum);
 	sample_gaps(sink, d, sack);
-	sctp_data_acked(d, sack->cum);
+	sctp_data_acked(sink, d, sack->cum);
 	if (d->cum != sack->cum) /* an older one */
 		return;
 	keep_gaps(d, sack);

@@ -7,8 +7,8 @@
  *                    │◀──── seen: a bit each ───▶│
  *
  * Called by sctp on its worker's thread. It owns nothing, the memory is the caller's, zeros at
- * first. A TSN that was acknowledged and is not in the mirror is counted as missing only 10 ms
- * later: the mirror may deliver an answer before what it answers.
+ * first. What was acknowledged is counted 10 to 20 ms later, as missing if it did not come until
+ * then: the mirror may deliver an answer before what it answers.
  */
 #pragma once
 
@@ -24,10 +24,10 @@
 #define SCTP_TIMED 28u
 /* Farther from what was seen no TSN is believed: another association's, or a reset. */
 #define SCTP_JUMP_MAX 16384
-#define SCTP_GAPS     4u
+#define SCTP_GAPS     3u
 
 struct sctp_timed {
-	uint32_t tsn, sent; /* sent: 256 ns, so that it wraps after 18 minutes */
+	uint32_t tsn, sent; /* sent wraps after 18 minutes */
 };
 
 struct sctp_gap {
@@ -38,9 +38,10 @@ struct sctp_data {
 	uint32_t high;    /* latest TSN seen; before the first: initial TSN - 1 */
 	uint32_t settled; /* up to here all is counted */
 	uint32_t cum;     /* acknowledged in full, if has_cum */
-	uint32_t mark;    /* cum at the time mark_at, if is_marked */
-	uint32_t mark_at; /* 256 ns */
-	uint32_t timed;   /* bit per chunk in time */
+	uint32_t cum_at;  /* when it got there; in 256 ns as all times here */
+	uint32_t mark;    /* cum as it was at mark_at, if is_marked: counted next */
+	uint32_t mark_at;
+	uint32_t timed; /* bit per chunk in time */
 	uint8_t n_gaps;
 	bool is_begun, has_seen, has_cum, is_marked;
 	bool is_closed; /* the peer's window */
@@ -68,9 +69,9 @@ bool sctp_data_sent(const struct kpi_sink *sink, struct sctp_data *d, uint32_t t
 /* The peer sent a SACK: RTTs, the window, what is acknowledged. */
 void sctp_data_sack(const struct kpi_sink *sink, struct sctp_data *d, const struct sctp_sack *sack);
 /* The peer acknowledged up to tsn without a SACK (SHUTDOWN). */
-void sctp_data_acked(struct sctp_data *d, uint32_t tsn);
+void sctp_data_acked(const struct kpi_sink *sink, struct sctp_data *d, uint32_t tsn);
 /* Its sender gave up what it sent up to tsn (FORWARD TSN): nobody has to have it. */
 void sctp_data_forward(const struct kpi_sink *sink, struct sctp_data *d, uint32_t tsn);
 
-/* Counts what was acknowledged 10 ms before the sink's time; at_end: all that was. */
+/* Counts what was acknowledged 10 ms or longer before the sink's time; at_end: all that was. */
 void sctp_data_settle(const struct kpi_sink *sink, struct sctp_data *d, bool at_end);

@@ -105,6 +105,7 @@ static struct sctp_member joined(struct sctp *sctp, const struct sctp_arrival *p
 	const uint64_t id = a->id[half.side];
 	to->data[side] = a->data[half.side];
 	to->is_seen[side] = true;
+	sctp_path_join(p->sink, &to->paths, side, &a->paths, half.side);
 	kpi_count(p->sink, KPI_SCTP_ASSOCIATIONS, UINT64_MAX); /* one less: they are one */
 	sctp_table_drop(sctp->table, a);
 	sctp_table_name(sctp->table, to, side, id);

@@ -11,7 +11,7 @@ struct kpi_sink sctp_life_sink(const struct sctp *sctp, uint32_t session, uint64
 
 void sctp_life_tend(const struct kpi_sink *sink, struct sctp_association *a)
 {
-	sctp_path_expire(sink, &a->paths);
+	sctp_path_expire(sink, &a->paths, sctp_is_answered(a));
 	sctp_setup_expire(sink, a);
 	sctp_data_settle(sink, &a->data[0], false);
 	sctp_data_settle(sink, &a->data[1], false);

@@ -61,14 +61,6 @@ static struct sctp_beat *beat_take(const struct kpi_sink *sink, struct sctp_path
 	return oldest;
 }
 
-static void put(const struct kpi_sink *sink, struct sctp_paths *p, const struct sctp_beat *beat)
-{
-	struct sctp_beat *place = beat_take(sink, p);
-
-	*place = *beat;
-	place->sent = ticks(sink);
-}
-
 void sctp_path_heartbeat(const struct kpi_sink *sink, struct sctp_paths *p, unsigned side,
 			 unsigned path, uint32_t info)
 {
@@ -77,11 +69,11 @@ void sctp_path_heartbeat(const struct kpi_sink *sink, struct sctp_paths *p, unsi
 	if (path == SCTP_PATH_NONE)
 		return;
 	if (!beat) {
-		put(sink, p,
-		    &(struct sctp_beat){.info = info,
-					.path = (uint8_t)path,
-					.side = (uint8_t)side,
-					.state = SCTP_BEAT_WAITS});
+		*beat_take(sink, p) = (struct sctp_beat){.info = info,
+							 .sent = ticks(sink),
+							 .path = (uint8_t)path,
+							 .side = (uint8_t)side,
+							 .state = SCTP_BEAT_WAITS};
 	} else if (beat->state == SCTP_BEAT_ANSWERED_EARLY) {
 		beat->state = SCTP_BEAT_NONE;
 		p->path[path].missed[side] = 0;
@@ -94,10 +86,10 @@ void sctp_path_heartbeat_ack(const struct kpi_sink *sink, struct sctp_paths *p, 
 	struct sctp_beat *beat = beat_find(p, side, info);
 
 	if (!beat) {
-		put(sink, p,
-		    &(struct sctp_beat){.info = info,
-					.side = (uint8_t)side,
-					.state = SCTP_BEAT_ANSWERED_EARLY});
+		*beat_take(sink, p) = (struct sctp_beat){.info = info,
+							 .sent = ticks(sink),
+							 .side = (uint8_t)side,
+							 .state = SCTP_BEAT_ANSWERED_EARLY};
 		return;
 	}
 	if (beat->state != SCTP_BEAT_WAITS)
@@ -118,14 +110,35 @@ static void miss(const struct kpi_sink *sink, struct sctp_path *path, unsigned s
 		kpi_count(sink, KPI_SCTP_PATH_FAILURES, 1);
 }
 
-void sctp_path_expire(const struct kpi_sink *sink, struct sctp_paths *p)
+void sctp_path_expire(const struct kpi_sink *sink, struct sctp_paths *p, bool is_answered)
 {
 	for (unsigned i = 0; i < SCTP_BEATS; i++) {
 		struct sctp_beat *beat = &p->beat[i];
 		if (beat->state == SCTP_BEAT_NONE || age_of(sink, beat) < (int32_t)UNANSWERED_AFTER)
 			continue;
-		if (beat->state == SCTP_BEAT_WAITS)
+		if (beat->state == SCTP_BEAT_WAITS && is_answered)
 			miss(sink, &p->path[beat->path], beat->side);
 		beat->state = SCTP_BEAT_NONE;
+	}
+}
+
+void sctp_path_join(const struct kpi_sink *sink, struct sctp_paths *p, unsigned side,
+		    const struct sctp_paths *from, unsigned from_side)
+{
+	for (unsigned i = 0; i < SCTP_BEATS; i++) {
+		struct sctp_beat beat = from->beat[i];
+		if (beat.state == SCTP_BEAT_NONE)
+			continue;
+		beat.side = (uint8_t)(beat.side == from_side ? side : !side);
+		struct sctp_beat *other = beat_find(p, beat.side, beat.info);
+		if (other) { /* the HEARTBEAT here, its answer there */
+			other->state = SCTP_BEAT_NONE;
+			continue;
+		}
+		const unsigned path = sctp_path_of(p, from->path[beat.path].id);
+		if (path == SCTP_PATH_NONE)
+			continue;
+		beat.path = (uint8_t)path;
+		*beat_take(sink, p) = beat;
 	}
 }

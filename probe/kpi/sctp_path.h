@@ -51,6 +51,9 @@ void sctp_path_heartbeat(const struct kpi_sink *sink, struct sctp_paths *p, unsi
  * it, as mirrors reorder, makes it answered, without a time. */
 void sctp_path_heartbeat_ack(const struct kpi_sink *sink, struct sctp_paths *p, unsigned side,
 			     uint32_t info);
-/* HEARTBEATs of 5 s ago are unanswered, if the session sees both directions; five in a row are a
- * failure of their path. */
-void sctp_path_expire(const struct kpi_sink *sink, struct sctp_paths *p);
+/* HEARTBEATs of 5 s ago are unanswered, if the association and the session are seen in both
+ * directions; five in a row are a failure of their path. */
+void sctp_path_expire(const struct kpi_sink *sink, struct sctp_paths *p, bool is_answered);
+/* Takes the HEARTBEATs of from, whose side from_side is this side here. */
+void sctp_path_join(const struct kpi_sink *sink, struct sctp_paths *p, unsigned side,
+		    const struct sctp_paths *from, unsigned from_side);

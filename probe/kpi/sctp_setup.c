@@ -66,12 +66,11 @@ void sctp_setup_chunk(const struct kpi_sink *sink, struct sctp_association *a, u
 		step(sink, a, SCTP_STEP_DONE, KPI_SCTP_SETUP_COOKIE);
 }
 
-bool sctp_setup_shows_up(const struct sctp_association *a, unsigned side,
-			 const struct sctp_chunk *chunk)
+bool sctp_setup_shows_up(const struct sctp_association *a, const struct sctp_chunk *first)
 {
 	if (a->state != SCTP_ASKED)
 		return false;
-	switch (chunk->type) {
+	switch (first->type) {
 	case SCTP_INIT:
 	case SCTP_INIT_ACK:
 	case SCTP_COOKIE_ECHO:
@@ -79,9 +78,6 @@ bool sctp_setup_shows_up(const struct sctp_association *a, unsigned side,
 	case SCTP_ERROR:
 	case SCTP_SHUTDOWN_COMPLETE:
 		return false;
-	case SCTP_DATA:
-	case SCTP_I_DATA: /* the asker's may come with its COOKIE ECHO: RFC 9260 section 5.1 */
-		return a->step == SCTP_NO_STEP || a->asker != side;
 	default:
 		return true;
 	}

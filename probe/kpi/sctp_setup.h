@@ -16,9 +16,9 @@
 void sctp_setup_chunk(const struct kpi_sink *sink, struct sctp_association *a, unsigned side,
 		      const struct sctp_chunk *chunk);
 
-/* Is it not up, and would this chunk of this side not come unless it were? */
-bool sctp_setup_shows_up(const struct sctp_association *a, unsigned side,
-			 const struct sctp_chunk *chunk);
+/* Is it not up, and would a packet that begins with this chunk not come unless it were? Up to the
+ * COOKIE ACK nothing is sent but with a COOKIE ECHO in front (RFC 9260 section 5.1). */
+bool sctp_setup_shows_up(const struct sctp_association *a, const struct sctp_chunk *first);
 /* It is up now: an attempt has been established. */
 void sctp_setup_up(const struct kpi_sink *sink, struct sctp_association *a);
 
