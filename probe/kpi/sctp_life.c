@@ -51,6 +51,8 @@ void sctp_life_rise(struct sctp *sctp, const struct kpi_sink *sink, struct sctp_
 	struct sctp_association *other = NULL;
 
 	sctp_setup_up(sink, a);
+	if (a->step == SCTP_NO_STEP || !sctp_is_answered(a)) /* one side's word, maybe forged */
+		return;
 	while ((other = sctp_table_find(sctp->table, a->id[SCTP_ID_ADDRESSES], SCTP_ADDRESSES,
 					other, &kind)))
 		if (other != a && other->state == SCTP_UP)

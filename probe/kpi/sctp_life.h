@@ -29,5 +29,6 @@ void sctp_life_end(const struct kpi_sink *sink, struct sctp_association *a, enum
 void sctp_life_drop(struct sctp *sctp, struct sctp_association *a, enum kpi why, uint64_t now_ns);
 /* Was it silent for 90 s? Then it has been dropped: no result depends on when sctp_expire came. */
 bool sctp_life_is_gone(struct sctp *sctp, struct sctp_association *a, uint64_t now_ns);
-/* It is up. What was up on the same addresses has been restarted by it. */
+/* It is up. If both sides were seen to set it up, what was up on the same addresses before has been
+ * restarted. */
 void sctp_life_rise(struct sctp *sctp, const struct kpi_sink *sink, struct sctp_association *a);
