@@ -5,6 +5,7 @@
   two-macs OUT N      N mirrored packets of one MAC, then N of another, same source and VNI
   two-sources OUT N   N mirrored packets from each of two sources, same VNI
   plain OUT N         inner frames alone, of 500 flows
+  requests OUT N      inner frames of N TCP connections, in each a request with a SUPI
   jumbo OUT N         inner frames of 9,000 bytes and of sizes around the buffers' borders
   outer OUT           one mirrored packet for each kind of outer header that is ours
   not-ours OUT        one packet for each that is left to the kernel"""
@@ -95,6 +96,19 @@ def plain(n):
     return map(inner, range(n))
 
 
+def requests(n):
+    """SYN, SYN-ACK, ACK, a request, its ACK."""
+    request = b"GET /nudm-sdm/v2/imsi-001010123456789/am-data HTTP/1.1\r\nHost: udm.example\r\n\r\n"
+    macs = b"\x02\xdd\0\0\0\1", b"\x02\xee\0\0\0\1"
+    for i in range(n):
+        ends = ("10.1.0.1", 1024 + i), ("10.2.0.1", 80)
+        for side, seq, ack, flags, data in ((0, 0, 0, 0x02, b""), (1, 0, 1, 0x12, b""), (0, 1, 1, 0x10, b""),
+                                            (0, 1, 1, 0x18, request), (1, 1, 1 + len(request), 0x10, b"")):
+            a, b = ends[side], ends[1 - side]
+            segment = struct.pack(">HHIIBBHHH", a[1], b[1], seq, ack, 0x50, flags, 65535, 0, 0) + data
+            yield ethernet(macs[1 - side], macs[side], 0x0800, ipv4(a[0], b[0], 6, segment))
+
+
 def jumbo(n):
     """9,000 bytes, and where a frame begins to need a second or third 3,840-byte buffer."""
     edges = [3840 - 48 - 50 + d for d in range(-20, 21)] + [7680 - 48 - 50 + d for d in range(-20, 21)]
@@ -128,7 +142,7 @@ def not_ours(_):
 
 
 KINDS = {"random-vnis": random_vnis, "two-macs": two_macs, "two-sources": two_sources,
-         "plain": plain, "jumbo": jumbo, "outer": outer, "not-ours": not_ours}
+         "plain": plain, "requests": requests, "jumbo": jumbo, "outer": outer, "not-ours": not_ours}
 
 
 def main():

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "serve/view.h"
+
 /* A key of the age test vectors. */
 #define RECIPIENT "age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef"
 
@@ -116,6 +118,8 @@ Test(config, three_options_are_enough_and_the_rest_is_as_documented)
 	cr_assert_str_eq(config.health_listen, "none");
 	cr_assert_eq(config.series_max, 100000);
 	cr_assert_eq(config.histograms_max, 4096);
+	cr_assert_eq(config.associations_max, 4096);
+	cr_assert_eq(config.metrics_by, VIEW_BY_SESSION);
 	cr_assert_eq(config.sessions_start, 4096);
 }
 
@@ -185,6 +189,16 @@ Test(config, policies_are_those_of_sessions)
 	cr_assert_eq(config.unknown_sessions, SESSION_HEADERS);
 	assert_takes("--unknown-sessions drop");
 	cr_assert_eq(config.unknown_sessions, SESSION_DROP);
+}
+
+Test(config, kpis_are_told_by_what_the_view_knows)
+{
+	assert_takes("--metrics-by session");
+	cr_assert_eq(config.metrics_by, VIEW_BY_SESSION);
+	assert_takes("--metrics-by nf");
+	cr_assert_eq(config.metrics_by, VIEW_BY_NF);
+	assert_takes("--metrics-by both");
+	cr_assert_eq(config.metrics_by, VIEW_BY_BOTH);
 }
 
 Test(config, addresses_to_listen_on_and_prefixes_may_be_of_both_families)

@@ -7,6 +7,7 @@
 
 #include "../support/configured.h"
 #include "config/option.h"
+#include "serve/view.h"
 
 static struct config *const config = &configured.config;
 static struct err *const err = &configured.err;
@@ -20,6 +21,7 @@ Test(config_file, keys_are_the_long_options)
 	assert_takes(ENOUGH "names: names.yaml\nunknown-sessions: headers\nmode: generic\n"
 			    "workers: 3\nport: 4790\nring: 512\nslack: 5ms\nsessions-max: 7\n"
 			    "flows-max: 128\nseries-max: 200\nhistograms-max: 5\nchunks: 4\n"
+			    "metrics-by: both\nassociations-max: 77\n"
 			    "chunk-size: 256KiB\nsplit: session\nrotate-size: 1MiB\n"
 			    "rotate-time: 2s\nlevel: -3\nmemory: 1GiB\nlisten: '[::1]:9789'\n"
 			    "health-listen: 0.0.0.0:8080\nmetrics: last.prom\n",
@@ -40,6 +42,8 @@ Test(config_file, keys_are_the_long_options)
 	cr_assert_eq(config->flows_max, 128);
 	cr_assert_eq(config->series_max, 200);
 	cr_assert_eq(config->histograms_max, 5);
+	cr_assert_eq(config->metrics_by, VIEW_BY_BOTH);
+	cr_assert_eq(config->associations_max, 77);
 	cr_assert_eq(config->chunks, 4);
 	cr_assert_eq(config->chunk_len, 256 << 10);
 	cr_assert_eq(config->split, 1);

@@ -39,6 +39,7 @@ static const struct {
 	{"flows-max", "128", "256", "takes effect at a start; running is 128"},
 	{"associations-max", "64", "128", "takes effect at a start; running is 64"},
 	{"series-max", "200", "300", "takes effect at a start; running is 200"},
+	{"metrics-by", "session", "nf", "takes effect at a start; running is session"},
 	{"histograms-max", "5", "6", "takes effect at a start; running is 5"},
 	{"chunks", "4", "5", "takes effect at a start; running is 4"},
 	{"chunk-size", "1MiB", "2MiB", "takes effect at a start; running is 1MiB"},
