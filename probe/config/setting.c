@@ -28,9 +28,11 @@ const struct config_setting *setting_of(const struct config *c, const char *name
 {
 	const struct config_setting *found = NULL;
 
-	for (const struct config_setting *s = c->settings; s < c->settings + c->n_settings; s++)
+	for (size_t i = 0; i < c->n_settings; i++) {
+		const struct config_setting *s = &c->settings[i];
 		if (!strcmp(s->row->name, name) && (!found || found->node || !s->node))
 			found = s;
+	}
 	return found;
 }
 
