@@ -35,7 +35,7 @@ size_t metrics_kpis_memory(uint32_t sessions_max, const struct view_facts *facts
 				view_histogram_rows[i].labels);
 	counter += rest;
 	bucket += rest + sizeof(EXEMPLAR_REST);
-	const size_t each = KPI_MAX * counter +
+	const size_t each = (KPI_MAX + LOSS_TRANSPORTS * METRICS_LOSS_SERIES) * counter +
 			    (size_t)KPI_HISTOGRAMS * METRICS_HISTOGRAM_SERIES * bucket,
 		     all = sessions_max * each * (facts->by == VIEW_BY_BOTH ? 2 : 1),
 		     longest = bucket > counter ? bucket : counter;

@@ -39,6 +39,9 @@ struct subject {
 	uint32_t n;
 	uint32_t groups;     /* bit per enum kpi_group: those on the page */
 	uint32_t histograms; /* bit per enum kpi_histogram: those with a sample */
+	/* Of a session; where there is no estimate, nothing is shown: never 0. */
+	struct loss_estimate loss[LOSS_TRANSPORTS];
+	bool has_loss[LOSS_TRANSPORTS];
 };
 static_assert(KPI_HISTOGRAMS <= 32, "a bit for each");
 
@@ -67,8 +70,10 @@ void metrics_release(struct selection *selection);
 size_t metrics_select_memory(uint32_t sessions_max, const struct view_facts *facts);
 /* Sessions on a page at most. */
 uint32_t metrics_select_max(uint32_t sessions_max, uint32_t series_max);
-/* Series of a session besides its KPIs: info, last packet. */
-#define METRICS_OWN_SERIES 2u
+/* Series of a session besides its KPIs: info, last packet, share of what would show if lost; and of
+ * each estimate: it and its interval. */
+#define METRICS_OWN_SERIES  3u
+#define METRICS_LOSS_SERIES 3u
 
 /* KPIs and histograms of all subjects. */
 void metrics_kpis(struct exposition *e, const struct view *view, const struct subjects *subjects);

@@ -60,6 +60,8 @@ static uint32_t series_of(const struct subject *s)
 
 	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
 		n += s->groups >> view_kpi_rows[kpi].group & 1;
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		n += s->has_loss[t] * METRICS_LOSS_SERIES;
 	return n + (s->is_nf ? 0 : METRICS_OWN_SERIES);
 }
 
@@ -78,7 +80,7 @@ static bool takes(struct selection *c, const struct subject *s, uint32_t series_
 
 /* ---- sessions ---- */
 
-static void name_session(struct subject *s, const struct view *v, uint32_t id)
+static void begin_session(struct subject *s, const struct view *v, uint32_t id)
 {
 	const struct session *session = &stats_sessions(v->ledger.stats)[id];
 
@@ -88,6 +90,8 @@ static void name_session(struct subject *s, const struct view *v, uint32_t id)
 	s->id = id;
 	s->ids = &s->id;
 	s->n = 1;
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		s->has_loss[t] = view_loss(v, id, t, &s->loss[t]);
 }
 
 static int select_sessions(struct selection *c, const struct view *v, uint64_t now_ns)
@@ -104,7 +108,7 @@ static int select_sessions(struct selection *c, const struct view *v, uint64_t n
 		if (!view_is_active(v, id, now_ns))
 			continue;
 		*s = (struct subject){0};
-		name_session(s, v, id);
+		begin_session(s, v, id);
 		find_series(s, v, c->sessions.groups);
 		c->n_active++;
 		c->sessions.n += takes(c, s, v->facts.series_max);

@@ -1,5 +1,7 @@
 #include "serve/metrics_part.h"
 
+#include <stddef.h>
+
 /* An info: five texts of 63 bytes, each of which may have to be escaped. */
 #define INFO_LEN 1024
 /* Of all families' heads, which those of NFs have once more. */
@@ -56,6 +58,47 @@ static void write_counts(struct exposition *e, const struct view *v, const struc
 		v->series_dropped);
 }
 
+/* ---- loss by the mirror ---- */
+
+static void write_loss(struct exposition *e, const struct subjects *sessions, const char *name,
+		       const char *help, size_t offset)
+{
+	static const char *const transports[] = {[LOSS_TCP] = "tcp", [LOSS_SCTP] = "sctp"};
+
+	exposition_family(e, EXPOSITION_GAUGE, name, "ratio", help);
+	for (uint32_t i = 0; i < sessions->n; i++) {
+		const struct subject *s = &sessions->subject[i];
+		for (unsigned t = 0; t < LOSS_TRANSPORTS; t++) {
+			const char *field = (const char *)&s->loss[t] + offset;
+			if (s->has_loss[t])
+				exposition_ratio(
+					e, *(const double *)(const void *)field,
+					LABELS(SESSION_LABELS(s), "transport", transports[t]));
+		}
+	}
+}
+
+static void write_losses(struct exposition *e, const struct view *v,
+			 const struct subjects *sessions)
+{
+	write_loss(e, sessions, "vxprobe_session_capture_loss_ratio",
+		   "Share of what receivers acknowledged that was never mirrored, bytes of TCP and "
+		   "chunks of SCTP; not there where nothing was acknowledged.",
+		   offsetof(struct loss_estimate, ratio));
+	write_loss(e, sessions, "vxprobe_session_capture_loss_low_ratio",
+		   "Lower end of the interval that the share lies in, 95 times of 100.",
+		   offsetof(struct loss_estimate, low));
+	write_loss(e, sessions, "vxprobe_session_capture_loss_high_ratio",
+		   "Upper end of the interval that the share lies in, 95 times of 100.",
+		   offsetof(struct loss_estimate, high));
+	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_session_loss_visible_ratio", "ratio",
+			  "Share of the session's bytes whose loss would show.");
+	for (uint32_t i = 0; i < sessions->n; i++) {
+		const struct subject *s = &sessions->subject[i];
+		exposition_ratio(e, view_loss_visible(v, s->id), LABELS(SESSION_LABELS(s)));
+	}
+}
+
 int metrics_sessions(struct exposition *e, struct view *v, uint64_t now_ns, struct err *err)
 {
 	struct selection chosen;
@@ -66,6 +109,7 @@ int metrics_sessions(struct exposition *e, struct view *v, uint64_t now_ns, stru
 		write_counts(e, v, &chosen);
 		write_info(e, v, &chosen.sessions);
 		write_last_packet(e, v, &chosen.sessions);
+		write_losses(e, v, &chosen.sessions);
 		metrics_kpis(e, v, &chosen.sessions);
 		metrics_kpis(e, v, &chosen.nfs);
 	}

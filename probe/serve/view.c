@@ -112,6 +112,27 @@ bool view_histogram(const struct view *v, uint32_t session, enum kpi_histogram w
 	return histogram_count(out);
 }
 
+bool view_loss(const struct view *v, uint32_t session, enum loss_transport transport,
+	       struct loss_estimate *out)
+{
+	struct loss sum = {0};
+
+	for (uint32_t w = 0; w < v->ledger.stats->workers; w++)
+		loss_sum(&sum, &stats_kpi(v->ledger.stats, w, session)->loss[transport]);
+	return loss_estimate(&sum, out);
+}
+
+double view_loss_visible(const struct view *v, uint32_t session)
+{
+	const uint64_t visible = view_kpi(v, session, KPI_VISIBLE_BYTES),
+		       all = view_kpi(v, session, KPI_INGRESS_BYTES) +
+			     view_kpi(v, session, KPI_EGRESS_BYTES) +
+			     view_kpi(v, session, KPI_UNDIRECTED_BYTES);
+
+	/* Numbers of different moments. */
+	return !all ? 0 : visible < all ? (double)visible / (double)all : 1;
+}
+
 const char *view_policy_text(uint32_t policy)
 {
 	static const char *const text[] = {[SESSION_FULL] = "full",

@@ -52,6 +52,11 @@ uint64_t view_kpi(const struct view *view, uint32_t session, enum kpi kpi);
 /* The same of a histogram. False: it has no sample. */
 bool view_histogram(const struct view *view, uint32_t session, enum kpi_histogram which,
 		    struct histogram *out);
+/* How much of it the mirror loses, as far as acknowledgements tell. False: they tell nothing. */
+bool view_loss(const struct view *view, uint32_t session, enum loss_transport transport,
+	       struct loss_estimate *out);
+/* Share of its bytes whose loss would show. */
+double view_loss_visible(const struct view *view, uint32_t session);
 const char *view_policy_text(uint32_t policy);
 
 /* kpis.def as a table. */

@@ -94,6 +94,33 @@ Test(metrics, sessions_beyond_the_limit_are_left_out_whole_and_counted)
 	page_has(line);
 }
 
+Test(metrics, loss_is_there_with_its_interval_once_there_is_an_estimate)
+{
+	struct view *v = served_open(4);
+	const uint32_t id = served_add(v, "10.0.0.1", 7, 1, SERVED_NOW_NS);
+	char line[64];
+
+	page_text(v);
+	page_has_not("vxprobe_session_capture_loss_ratio{");
+	page_has("vxprobe_session_loss_visible_ratio" S("10.0.0.1", "7") "} 0.000000000");
+	const unsigned before = page_count(S("10.0.0.1", "7"));
+	for (unsigned w = 0; w < 2; w++)
+		for (unsigned i = 0; i < 1000; i++)
+			loss_add(&stats_kpi(v->ledger.stats, w, id)->loss[LOSS_SCTP], 1000,
+				 i % 10 ? 0 : 100);
+	stats_kpi(v->ledger.stats, 1, id)->value[KPI_VISIBLE_BYTES] = 25;
+	page_text(v);
+	page_has("vxprobe_session_capture_loss_ratio" S("10.0.0.1",
+							"7") ",transport=\"sctp\"} 0.010000000");
+	cr_expect_eq(page_count("vxprobe_session_capture_loss_low_ratio{"), 1);
+	cr_expect_eq(page_count("vxprobe_session_capture_loss_high_ratio{"), 1);
+	page_has("vxprobe_session_loss_visible_ratio" S("10.0.0.1", "7") "} 0.250000000");
+	page_has_not("transport=\"tcp\"");
+	cr_expect_eq(page_count(S("10.0.0.1", "7")), before + 3);
+	(void)snprintf(line, sizeof(line), "vxprobe_series %u", before + 3);
+	page_has(line);
+}
+
 Test(metrics, a_histogram_is_there_once_it_has_a_sample)
 {
 	struct view *v = served_open(4);
@@ -178,6 +205,8 @@ static void add_longest(struct view *v)
 	stats_kpi(s, 0, id)->groups = (1u << KPI_GROUPS) - 1;
 	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
 		stats_kpi(s, 0, id)->value[kpi] = INT64_MAX;
+	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
+		loss_add(&stats_kpi(s, 0, id)->loss[t], 1, 1);
 	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
 		served_time(v, id, i, INT64_MAX);
 }
