@@ -2,6 +2,7 @@
 # make demo     the main job on a network of its own; root
 # make check    all tests, scaled down; root
 # make accept L=P3   one acceptance line at full size
+# make fuzz T=kpi N=1000000   look for inputs that break a parser; those that reach new code are kept
 # make bench   cost of the stages · make lint · make deps · make install PREFIX= DESTDIR= · make clean
 
 PREFIX ?= /usr/local
@@ -11,20 +12,27 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 VXPROBE_CAPTURES ?= ../shared/captures
 export VXPROBE_CAPTURES
 
-$(if $(filter-out asan tsan,$(SAN)),$(error SAN=$(SAN): asan and tsan there are))
+$(if $(filter-out asan tsan fuzz cover,$(SAN)),$(error SAN=$(SAN): asan, tsan, fuzz and cover there are))
 B := build$(if $(SAN),/$(SAN))
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # TSan does not model the fences of handoff's bell; ring-handoff would hang on a missed wake-up.
 SANITIZE_tsan := -fsanitize=thread -Wno-tsan
+# Of the fuzz targets alone, by clang: with libFuzzer, and to see which lines a corpus reaches.
+SANITIZE_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_cover := -fprofile-instr-generate -fcoverage-mapping
+ifneq ($(filter fuzz cover,$(SAN)),)
+CC := $(CLANG)
+endif
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -I$(B)/gen \
 	-isystem $(B) -MMD -MP -pthread
 LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lncursesw -lz -lcap-ng -lmnl -lsystemd -lm
 
-PROBE := $(wildcard probe/*/*.c)
+PROBE := $(filter-out $(if $(filter fuzz cover,$(SAN)),probe/doctor/% probe/run/%),$(wildcard probe/*/*.c))
 UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
 RING := $(wildcard tests/ring/*.c)
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
 PROGRAMS := $(B)/vxprobe $(B)/vxcap $(B)/vxmirror
 # Quiet unless V=1.
 Q := $(if $(V),,@)
@@ -43,7 +51,11 @@ $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/s
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
 $(B)/events: $(call obj,tests/events.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
-$(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
+# With libFuzzer's main, or with one that replays a corpus.
+$(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
+	$(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(B)/libprobe.a
+$(if $(filter fuzz,$(SAN)),$(FUZZ): SANITIZE_fuzz += -fsanitize=fuzzer)
+$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -82,7 +94,7 @@ deps:
 deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
-check: all $(B)/unit $(B)/conform-xdp $(B)/events $(RING:tests/ring/%.c=$(B)/ring-%) deps-check
+check: all $(B)/unit $(B)/conform-xdp $(B)/events $(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ) deps-check
 	tests/run $(B)
 
 accept: all $(B)/unit $(B)/events deps-accept
@@ -90,6 +102,10 @@ accept: all $(B)/unit $(B)/events deps-accept
 
 demo: all deps-demo
 	tools/demo $(B)
+
+fuzz: deps-accept
+	@$(MAKE) --no-print-directory SAN=fuzz build/fuzz/fuzz-$(or $(T),$(error which parser? make fuzz T=packet, or another of tests/fuzz))
+	tests/fuzz/run build/fuzz $(T) $(or $(N),1000000)
 
 bench: all $(B)/bench_stages
 	$(B)/vxmirror wrap $(VXPROBE_CAPTURES)/mixed-many-protocols.pcap - | $(B)/bench_stages
@@ -111,5 +127,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: FORCE all deps deps-check deps-accept deps-demo deps-lint check accept demo bench lint install clean
+.PHONY: FORCE all deps deps-check deps-accept deps-demo deps-lint check accept fuzz demo bench lint install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,24 @@
+/* fuzz_keys: files of age recipients and of identities; no bytes are no file. */
+#include <string.h>
+
+#include "config/recipients.h"
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX], again;
+	struct seal_identity identities[4];
+	const char *path = size ? fuzz_file(data, size) : "/nonexistent";
+	unsigned n = 0;
+	char text[64];
+	struct err err;
+
+	if (!recipients_read(recipients, &n, path, &err)) {
+		seal_recipient_format(&recipients[0], text);
+		FUZZ_CHECK(!seal_recipient_parse(&again, text, &err));
+		FUZZ_CHECK(!memcmp(&again, &recipients[0], sizeof(again)));
+	}
+	if (seal_identities_read(identities, 4, path, &err) > 0)
+		(void)seal_identity_recipient(&identities[0], &again);
+	return 0;
+}

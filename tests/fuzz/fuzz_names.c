@@ -1,0 +1,54 @@
+/* fuzz_names: a names file, and the YAML reader below it. */
+#include "config/names.h"
+#include "config/yamldoc.h"
+#include "fuzz.h"
+
+static void walk(const struct yamldoc *doc, const struct yamldoc_node *node, struct err *err)
+{
+	static const char *const known[] = {"sessions", "source", "vni", NULL};
+
+	if (node->key) {
+		FUZZ_CHECK(yamldoc_fail_unknown(doc, node, known, err) < 0);
+	} else {
+		FUZZ_CHECK(yamldoc_fail(doc, node, err, "%s", "odd") < 0);
+	}
+	for (unsigned i = 0; i < node->n; i++) {
+		walk(doc, &node->items[i], err);
+		if (node->kind == YAMLDOC_MAP)
+			FUZZ_CHECK(yamldoc_get(node, node->items[i].key) == &node->items[i]);
+	}
+}
+
+static void look_up(const struct names *names)
+{
+	const struct address source = {{[10] = 0xff, 0xff, 10, 0, 0, 1}};
+	struct names_session session;
+	struct names_address address;
+	int64_t change_ns = 0;
+
+	for (int64_t at_ns = 0; at_ns < NAMES_NEVER; at_ns = change_ns) {
+		if (names_find(names, &source, 101, at_ns, &session, &change_ns))
+			for (uint32_t i = 0; names_address(names, &session, i, &address); i++)
+				FUZZ_CHECK(i < NAMES_ADDRESSES_MAX);
+		FUZZ_CHECK(change_ns > at_ns);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *path = fuzz_file(data, size);
+	struct yamldoc *doc;
+	struct names *names;
+	struct err err;
+
+	if (yamldoc_open(&doc, path, &err))
+		return 0;
+	walk(doc, yamldoc_root(doc), &err);
+	yamldoc_close(doc);
+	if (!names_load(&names, path, &err)) {
+		look_up(names);
+		FUZZ_CHECK(names_memory(names) <= NAMES_MEMORY_MAX);
+		names_close(names);
+	}
+	return 0;
+}

@@ -1,0 +1,65 @@
+/*
+ * fuzz_seal: an age file: its head without a key; with the identity of the corpus, all of it.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "path/seal.h"
+#include "path/seal_parse.h"
+
+/* Of the age test vectors. */
+static const char identity_text[] =
+	"AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0\n";
+
+static void check_head(const uint8_t *data, size_t size)
+{
+	struct seal_head head;
+	struct seal_stanza stanza;
+	struct err err;
+	unsigned n = 0;
+
+	if (seal_parse_head(data, size < SEAL_PARSE_MAX ? size : SEAL_PARSE_MAX, &head, &err))
+		return;
+	FUZZ_CHECK(head.mac_len <= head.len && head.len <= size);
+	for (const uint8_t *p = head.stanzas; seal_parse_stanza(&p, head.stanzas_end, &stanza);)
+		n++;
+	FUZZ_CHECK(n == head.n_stanzas);
+}
+
+static void read_all(struct unseal *unseal)
+{
+	uint8_t buf[4096];
+	uint64_t at = 0;
+	ssize_t n;
+
+	while ((n = unseal_read(unseal, at, buf, sizeof(buf))) > 0)
+		at += (uint64_t)n;
+	FUZZ_CHECK(n < 0 || at == unseal_size(unseal));
+	(void)unseal_is_complete(unseal);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct seal_identity identity;
+	static int n_identities;
+	struct unseal *unseal;
+	struct err err;
+
+	if (!n_identities) {
+		const char *path =
+			fuzz_file((const uint8_t *)identity_text, sizeof(identity_text) - 1);
+		n_identities = seal_identities_read(&identity, 1, path, &err);
+		FUZZ_CHECK(n_identities == 1);
+	}
+	check_head(data, size);
+	const int fd = open(fuzz_file(data, size), O_RDONLY | O_CLOEXEC);
+	FUZZ_CHECK(fd >= 0);
+	(void)unseal_count_recipients(fd, &err);
+	if (!unseal_open(&unseal, fd, &identity, 1, &err)) {
+		read_all(unseal);
+		unseal_close(unseal);
+	}
+	(void)close(fd);
+	return 0;
+}
