@@ -138,6 +138,14 @@ static int check_missing(const struct config *c, struct err *err)
 	return 0;
 }
 
+static int check_stdout(const struct config *c, struct err *err)
+{
+	if (!c->json || !c->metrics || strcmp(c->metrics, "-"))
+		return 0;
+	return err_set(err, -EINVAL,
+		       "--json and --metrics - both write to standard output: give --metrics a file");
+}
+
 static int check_contradictions(const struct config *c, struct err *err)
 {
 	const struct config_setting *recipient = setting_of(c, "recipient");
@@ -154,7 +162,7 @@ static int check_contradictions(const struct config *c, struct err *err)
 				    "%s is taken by %s; another address or port is wanted",
 				    c->health_listen,
 				    listen ? setting_place(other, c, listen) : other);
-	return 0;
+	return check_stdout(c, err);
 }
 
 static int parse(struct config *c, struct err *err)

@@ -23,7 +23,8 @@ static const char *const HELP[] = {
 	[CONFIG_READ] =
 	"usage: vxprobe read CAPTURE... -o DIR -r RECIPIENT [option...]\n"
 	"       vxprobe read CAPTURE... -c FILE [option...]\n\n"
-	"Does with capture files (pcap, pcapng) of VXLAN packets what 'run' does with live ones.\n\n"
+	"Does with capture files (pcap, pcapng) of VXLAN packets what 'run' does with live ones, and\n"
+	"ends with a report: can the mirror be trusted, and how is the transport?\n\n"
 	"  vxprobe read mirror.pcap -o out -r age1... --metrics -\n\n",
 	[CONFIG_CHECK] =
 	"usage: vxprobe check -c FILE [option...]\n\n"

@@ -95,7 +95,7 @@ const struct option_row *option_find(const char *name)
 
 bool option_is_key(const struct option_row *row)
 {
-	return row->type != OPTION_FILE && row->type != OPTION_HELP;
+	return row->type != OPTION_FILE && row->type != OPTION_HELP && row->commands & RUN;
 }
 
 bool option_is_list(const struct option_row *row)

@@ -46,7 +46,7 @@ extern const unsigned option_n;
 
 /* NULL: there is none. */
 const struct option_row *option_find(const char *name);
-bool option_is_key(const struct option_row *row);  /* of the file too */
+bool option_is_key(const struct option_row *row);  /* of the file too: what run takes */
 bool option_is_list(const struct option_row *row); /* may be repeated */
 
 /* Sets the field; of a list, adds to it. -EINVAL with a sentence that says what is allowed, but

@@ -218,13 +218,15 @@ void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
 	if (is_copy(kpi, sink.session, p))
 		return;
 	count_volume(sink.session, p, bytes);
+	if (d->key.version) {
+		kpi_add(sink.session, KPI_PROTOCOL_PACKETS_TCP + l4_of(&d->key), 1);
+		kpi_add(sink.session, KPI_PROTOCOL_BYTES_TCP + l4_of(&d->key), bytes);
+	}
 	if (!d->has_flow) {
 		take_icmp_error(kpi, &sink, p);
 		return;
 	}
 	d->key.session = p->session;
-	kpi_add(sink.session, KPI_PROTOCOL_PACKETS_TCP + l4_of(&d->key), 1);
-	kpi_add(sink.session, KPI_PROTOCOL_BYTES_TCP + l4_of(&d->key), bytes);
 	const struct flow_place place = flow_place(kpi->flows, &d->key);
 	if (!take_flow(kpi, &sink, p->packet, d, &place, bytes))
 		d->marks |= 1u << MARK_FLOW_FULL;

@@ -257,6 +257,7 @@ Test(config, help_is_told_from_everything_else)
 
 Test(config, times_and_sizes_that_are_none_are_refused_by_name)
 {
+	assert_refuses("--metrics - --json", "--json and --metrics -");
 	assert_refuses("--rotate-time 5", "--rotate-time 5");
 	assert_refuses("--rotate-time ms", "--rotate-time ms");
 	assert_refuses("--rotate-time -5ms", "--rotate-time -5ms");

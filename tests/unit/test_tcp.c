@@ -109,7 +109,7 @@ Test(tcp, lost_answer_of_the_mirror_is_no_failure)
 {
 	see_both_directions();
 	take(0, CLIENT, SYN, C, 0);
-	cr_assert_eq(tcp_idle_s(&tcp), 10);
+	cr_assert_eq(tcp_idle_s(&tcp), 70);
 	take(12, CLIENT, ACK, C + 1, S + 1);
 	cr_assert_eq(tcp_idle_s(&tcp), 0);
 	end(FLOW_IDLE);
