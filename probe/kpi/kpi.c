@@ -195,10 +195,13 @@ static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const s
 	struct dissected inner;
 
 	if (!dissect_gtpu(p->packet->data, p->packet->len, p->dissected, &inner) ||
-	    !inner.has_flow || inner.key.proto != INNER_TCP ||
-	    duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session + 1, p->packet, &inner) ==
-		    DUPLICATE_COPY)
+	    !inner.has_flow || inner.key.proto != INNER_TCP)
 		return;
+	if (duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session + 1, p->packet, &inner) ==
+	    DUPLICATE_COPY) {
+		kpi_add(sink.session, KPI_TUNNEL_COPIES, 1);
+		return;
+	}
 	sink.is_ue = true;
 	inner.key.session = p->session;
 	inner.key.is_ue = 1;

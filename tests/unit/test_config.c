@@ -257,7 +257,6 @@ Test(config, help_is_told_from_everything_else)
 
 Test(config, times_and_sizes_that_are_none_are_refused_by_name)
 {
-	assert_refuses("--metrics - --json", "--json and --metrics -");
 	assert_refuses("--rotate-time 5", "--rotate-time 5");
 	assert_refuses("--rotate-time ms", "--rotate-time ms");
 	assert_refuses("--rotate-time -5ms", "--rotate-time -5ms");
@@ -386,6 +385,8 @@ Test(config, missing_options_are_named)
 	assert_refused(run("-i eth1 -o out"), "--unencrypted");
 	assert_refused(read_with(""), "capture file");
 	assert_refused(parse_words(CONFIG_READ, "a.pcap -o out"), "-r");
+	assert_refused(parse_words(CONFIG_READ, "a.pcap -o out --unencrypted --json --metrics -"),
+		       "--json and --metrics -");
 	assert_refused(parse_words(CONFIG_CHECK, "-i eth1 -o out --unencrypted"), "-c FILE");
 }
 
