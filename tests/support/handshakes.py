@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import capture
-from oracle import Wrong, ethernet, run, tshark
+from oracle import Wrong, run, tshark, wrap
 
 TOLERANCE_NS = 1000
 SESSIONS = 3
@@ -141,6 +141,8 @@ def metrics(build, wrapped, folder, workers):
     found = Counter()
     for half, what, labels, value in SAMPLE.findall(text):
         label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if label["layer"] != "mirror":
+            continue
         found[int(label["vni"]), half, label.get("le", what)] += Decimal(value)
     return found
 
@@ -172,9 +174,7 @@ def judge(build, scratch, path):
     """Counter of what was compared and why something was not."""
     folder = scratch / path.name
     folder.mkdir()
-    wrapped = folder / "wrapped.pcapng"
-    run(build / "vxmirror", "wrap", ethernet(path, folder / "ethernet.pcap"), wrapped,
-        "--sessions", str(SESSIONS))
+    wrapped = wrap(build, path, folder, "--sessions", str(SESSIONS))
     path_outermost, numbers, in_tunnels = outermost(wrapped, folder / "outermost.pcap")
     expected, excluded = judged(list(segments(path_outermost, numbers)))
     compare_samples(path.name, expected, samples(build, wrapped))

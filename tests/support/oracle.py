@@ -5,6 +5,7 @@ one interface; vxmirror wraps it; mirrored() takes the packets out again, each w
 it had before it was cut (kpis.md 0, 2.11: of a tunnelled and cut packet tshark would take the
 tunnel's length). Frames keep their numbers: the Nth of one is the Nth of the others."""
 
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -18,6 +19,11 @@ TAGS = {b"\x81\x00", b"\x88\xa8"}
 OUTER_IPV4, OUTER_IPV6 = 14 + 20 + 8 + 8, 14 + 40 + 8 + 8
 # The probe reassembles no IP packets.
 OPTIONS = ("-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE")
+
+
+COPY = re.compile(r"vxprobe_session_(excluded_packets|tunnel_copies){")
+COPY_NS = 5_100_000  # the probe's clock for copies has steps of 1 us
+PASSES = 9
 
 
 class Wrong(Exception):
@@ -56,20 +62,81 @@ def packets(path):
             pass  # what came before counts
 
 
-def ethernet(path, out):
+def ethernet(path, out, left_out=frozenset()):
+    number = 0
     with capture.Pcap(out) as file:
         for p in packets(path):
             data = as_mirrored(p)
-            if data:
+            number += bool(data)
+            if data and number not in left_out:
                 file.add(p.time_ns % (10**9 << 32), data)  # of a damaged file it may be more
     return out
 
 
+def inside_gtpu(frame):
+    """The packet in GTP-U as an Ethernet frame; None: there is none (TS 29.281 section 5)."""
+    at = ip_at(frame)
+    if not at:
+        return None
+    ip = frame[at:]
+    head = 40 if ip[0] >> 4 == 6 else (ip[0] & 15) * 4
+    protocol = ip[6] if ip[0] >> 4 == 6 else ip[9]
+    gtp = ip[head + 8:]
+    if protocol != 17 or len(gtp) < 12 or 2152 not in struct.unpack(">HH", ip[head:head + 4]):
+        return None
+    if gtp[0] >> 4 != 3 or gtp[1] != 255:
+        return None
+    inner = 12 if gtp[0] & 7 else 8
+    extension = gtp[11] if gtp[0] & 4 else 0
+    while extension:
+        length = gtp[inner] * 4 if len(gtp) > inner else 0
+        if not length or len(gtp) < inner + length:
+            return None
+        extension = gtp[inner + length - 1]
+        inner += length
+    return as_ethernet(gtp[inner:])
+
+
+def fingerprint(frame):
+    """What no router changes of the IP packet in an Ethernet frame."""
+    ip = bytearray(frame[ip_at(frame):])
+    if ip[0] >> 4 == 4:
+        ip[8] = ip[10] = ip[11] = 0
+    else:
+        ip[7] = 0
+    return bytes(ip)
+
+
+def check_copies(path, copies, inside=lambda frame: frame):
+    """Is each of these frames the same as one up to 5 ms before?"""
+    seen = {}
+    for number, p in enumerate(packets(path), 1):
+        frame = inside(p.data)
+        if not frame or not ip_at(frame):
+            continue
+        key = fingerprint(frame)
+        age = abs(p.time_ns - seen.get(key, 0))
+        if number in copies and age > COPY_NS:
+            raise Wrong(f"{path.parent.name}: frame {number} was left out as a copy, and is none")
+        seen[key] = p.time_ns if age > COPY_NS else seen[key]
+
+
 def wrap(build, path, folder, *options):
-    """The capture as a mirror would send it."""
-    wrapped = folder / "wrapped.pcapng"
-    run(build / "vxmirror", "wrap", ethernet(path, folder / "ethernet.pcap"), wrapped, *options)
-    return wrapped
+    """The capture as a mirror would send it, without what the probe leaves out as copies.
+
+    Some captures have packets two or three times: taken on "any", or beside a gateway. The probe
+    measures them once, tshark each time; so each packet is to be there once for both."""
+    wrapped, left_out = folder / "wrapped.pcapng", []
+    for _ in range(PASSES):
+        numbers = [n for n, p in enumerate((q for q in packets(path) if as_mirrored(q)), 1) if n not in left_out]
+        run(build / "vxmirror", "wrap", ethernet(path, folder / "ethernet.pcap", set(left_out)), wrapped, *options)
+        found = [(frame, metric) for frame, metric, _ in events(build, wrapped) if COPY.match(metric)]
+        if not found:
+            return wrapped
+        check_copies(folder / "ethernet.pcap", {frame for frame, metric in found if "excluded" in metric})
+        check_copies(folder / "ethernet.pcap", {frame for frame, metric in found if "tunnel" in metric}, inside_gtpu)
+        left_out += [numbers[frame - 1] for frame, _ in found]
+    raise Wrong(f"{path.name}: there are copies of copies of copies")
 
 
 def ip_at(frame):

@@ -69,7 +69,7 @@ def talk(a, rng):
             a.hosts = A, B
             flags = rng.choice((3, 3, 3, 2, 0, 1))
             a.send(True, i_data(sent, flags) if rng.random() < 0.2 else data(sent, flags, rng.randrange(1, 30)))
-            if rng.random() < 0.85:
+            if rng.random() < 0.97:
                 there.add(sent)
         cum = answer(a, cum, there)
         lost = [tsn for tsn in range(cum + 1, sent) if tsn not in there]

@@ -15,9 +15,8 @@ Every capture is wrapped by vxmirror; the probe's events are compared with tshar
 
 Of a capture made-up-*.pcap (segments.py) the classes alone count: what an RTT is there is anyone's guess.
 tshark gets the layer's frames alone: it does not tell a connection in a tunnel from the same
-outside, and believes segments that an ICMP error quotes. Of a capture that has its packets twice (taken
-on "any", or beside a gateway) it gets none of the frames that the probe left out as copies: each of them
-must be a packet that came up to 5 ms before, and more than a quarter of all must be.
+outside, and believes segments that an ICMP error quotes.
+What a capture has twice both get once (oracle.wrap).
 
 A difference may be explained by a rule of this list, and by nothing else:
 
@@ -34,7 +33,6 @@ Explained differences are at most 1 % of the events of real captures. Prints a t
 sentence if something differs, or nothing was compared."""
 
 import re
-import struct
 import sys
 from collections import Counter, defaultdict, namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -59,9 +57,6 @@ FIELDS = ("frame.number", "frame.time_epoch", "frame.protocols", "ip.src", "ipv6
 OUTERMOST = re.compile(r"eth:ethertype:(?:vlan:ethertype:){0,2}(ip|ipv6)(?::ipv6\.\w+)*:tcp(?!.*:tcp)")
 CLASS = re.compile(r'vxprobe_tcp_wireshark_packets{layer="(\w+)",class="(\w+)"}')
 SAMPLE = re.compile(r'vxprobe_(\w+)_seconds{layer="(\w+)"')
-COPY = re.compile(r"vxprobe_session_(excluded_packets|tunnel_copies){")
-COPIES = {"excluded_packets": "mirror", "tunnel_copies": "ue"}
-COPY_NS = 5_100_000  # the probe's clock for copies has steps of 1 us
 
 # What is said of one segment. rtt_ns: None if there is none; rules: those that explain a difference here.
 Segment = namedtuple("Segment", "classes rtt_ns rules")
@@ -70,31 +65,7 @@ Difference = namedtuple("Difference", "frame what tshark probe rule")
 
 # ---- layers ----
 
-def inside_gtpu(frame):
-    """The packet in GTP-U as an Ethernet frame; None: there is none (TS 29.281 section 5)."""
-    at = oracle.ip_at(frame)
-    if not at:
-        return None
-    ip = frame[at:]
-    head = 40 if ip[0] >> 4 == 6 else (ip[0] & 15) * 4
-    protocol = ip[6] if ip[0] >> 4 == 6 else ip[9]
-    gtp = ip[head + 8:]
-    if protocol != 17 or len(gtp) < 12 or 2152 not in struct.unpack(">HH", ip[head:head + 4]):
-        return None
-    if gtp[0] >> 4 != 3 or gtp[1] != 255:
-        return None
-    inner = 12 if gtp[0] & 7 else 8
-    extension = gtp[11] if gtp[0] & 4 else 0
-    while extension:
-        length = gtp[inner] * 4 if len(gtp) > inner else 0
-        if not length or len(gtp) < inner + length:
-            return None
-        extension = gtp[inner + length - 1]
-        inner += length
-    return oracle.as_ethernet(gtp[inner:])
-
-
-LAYERS = {"mirror": lambda frame: frame, "ue": inside_gtpu}
+LAYERS = {"mirror": lambda frame: frame, "ue": oracle.inside_gtpu}
 
 
 # ---- what tshark says ----
@@ -103,41 +74,10 @@ def is_outermost(row):
     return OUTERMOST.match(row["frame.protocols"][0])
 
 
-def fingerprint(frame):
-    """What no router changes of the IP packet in an Ethernet frame."""
-    ip = bytearray(frame[oracle.ip_at(frame):])
-    if ip[0] >> 4 == 4:
-        ip[8] = ip[10] = ip[11] = 0
-    else:
-        ip[7] = 0
-    return bytes(ip)
-
-
-def check_copies(wrapped, folder, layer, copies):
-    """Is each of the frames left out the same as one up to 5 ms before, in a doubled capture?"""
-    path, numbers = oracle.mirrored(wrapped, folder / f"{layer}-all.pcap", inside=LAYERS[layer])
-    seen, n = {}, 0
-    for number, p in zip(numbers, oracle.packets(path)):
-        if not oracle.ip_at(p.data):
-            continue
-        n += 1
-        key = fingerprint(p.data)
-        if number in copies and abs(p.time_ns - seen.get(key, 0)) > COPY_NS:
-            raise oracle.Wrong(f"{wrapped.parent.name}: frame {number} was left out as a copy, and is none")
-        if number not in copies or abs(p.time_ns - seen.get(key, 0)) > COPY_NS:
-            seen[key] = p.time_ns
-    if len(copies) * 4 < n and layer == "mirror":
-        raise oracle.Wrong(f"{wrapped.parent.name}: {len(copies)} of {n} frames were left out as copies")
-
-
-def rows_of(wrapped, folder, layer, copies):
-    """[(frame's number in wrapped, row)] of the layer's segments, without these frames."""
+def rows_of(wrapped, folder, layer):
+    """[(frame's number in wrapped, row)] of the layer's segments."""
     inside = LAYERS[layer]
-    wanted = None
-    if copies:
-        check_copies(wrapped, folder, layer, copies)
-        wanted = {number for number, _ in enumerate(oracle.packets(wrapped), 1)} - copies
-    path, numbers = oracle.mirrored(wrapped, folder / f"{layer}.pcap", wanted, inside)
+    path, numbers = oracle.mirrored(wrapped, folder / f"{layer}.pcap", inside=inside)
     rows = list(oracle.tshark(path, FIELDS, "tcp"))
     if not all(map(is_outermost, rows)):
         wanted = {numbers[int(row["frame.number"][0]) - 1] for row in rows if is_outermost(row)}
@@ -183,25 +123,23 @@ def segment(row, conversation):
     return Segment(said, int(Decimal(rtt) * 10**9) if has_rtt else None, conversation.take(row))
 
 
-def segments_of(wrapped, folder, layer, copies):
+def segments_of(wrapped, folder, layer):
     """{frame: Segment}"""
     conversations = defaultdict(Conversation)
     return {number: segment(row, conversations[row["tcp.stream"][0]])
-            for number, row in rows_of(wrapped, folder, layer, copies)}
+            for number, row in rows_of(wrapped, folder, layer)}
 
 
 # ---- what the probe says ----
 
 def probed(build, wrapped):
-    """{layer: ({frame: classes}, [(frame, which, ns)], {frame left out})}"""
-    found = {layer: (defaultdict(set), [], set()) for layer in LAYERS}
+    """{layer: ({frame: classes}, [(frame, which, ns)])}"""
+    found = {layer: (defaultdict(set), []) for layer in LAYERS}
     for frame, metric, change in oracle.events(build, wrapped):
         if name := CLASS.match(metric):
             found[name[1]][0][frame].add(name[2])
         elif (sample := SAMPLE.match(metric)) and sample[1] in SAMPLES:
             found[sample[2]][1].append((frame, sample[1], change))
-        elif copy := COPY.match(metric):
-            found[COPIES[copy[1]]][2].add(frame)
     return found
 
 
@@ -230,9 +168,8 @@ def judge(build, scratch, layers, path):
     probe = probed(build, wrapped)
     events, found = Counter(), []
     for layer in layers:
-        classes, samples, copies = probe[layer]
-        segments = segments_of(wrapped, folder, layer, copies | probe["mirror"][2])
-        events["copies left out"] += len(copies)
+        segments = segments_of(wrapped, folder, layer)
+        classes, samples = probe[layer]
         if path.name.startswith(MADE_UP):
             samples = []
         events.update(f"{layer} {name}" for s in segments.values() for name in s.classes)

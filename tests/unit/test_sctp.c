@@ -48,7 +48,7 @@ Test(sctp, sack_reports_duplicates_and_a_closed_window)
 	from_b(100, CHUNK(3, 0, 99, 0, 1 << 16 | 2, 2 << 16 | 3, 50, 51));
 	cr_assert_eq(value(KPI_SCTP_DUPLICATE_TSNS), 2);
 	cr_assert_eq(value(KPI_SCTP_ZERO_WINDOWS), 1);
-	from_b(101, CHUNK(3, 0, 99, 0, 0xffff << 16 | 0xffff));
+	from_b(101, CHUNK(3, 0, 99, 0, 0xffffu << 16 | 0xffff));
 	cr_assert_eq(value(KPI_SCTP_DUPLICATE_TSNS), 2, "there is no room for so many");
 }
 
