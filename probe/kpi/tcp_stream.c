@@ -22,11 +22,10 @@ struct context {
 	bool is_first;  /* of its direction */
 };
 
+/* Ahead or behind by more. */
 static bool is_far(uint32_t number, uint32_t other)
 {
-	const uint32_t ahead = number - other;
-
-	return ahead > JUMP_MAX && ahead < -JUMP_MAX;
+	return number - other + JUMP_MAX > 2 * JUMP_MAX;
 }
 
 static void begin(const struct kpi_sink *sink, struct tcp_way *way, uint32_t first)
