@@ -39,8 +39,8 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 
 void tcp_loss_count(const struct kpi_sink *sink, struct tcp_way *way, uint32_t now)
 {
-	if (way->is_waiting && now - way->waiting_for >= LATE_MAX &&
-	    (int32_t)(now - way->waiting_for) > 0)
+	/* now may be before waiting_for, of a packet that came late. */
+	if (way->is_waiting && (int32_t)(now - way->waiting_for - LATE_MAX) >= 0)
 		believe(sink, way, way->waiting_ack);
 	const uint32_t end = data_end(way, way->ack);
 	if (!tcp_is_behind(end, way->acked))

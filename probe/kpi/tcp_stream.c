@@ -92,14 +92,15 @@ static uint32_t reorder_max(const struct context *c)
 	return rtt ? (rtt + 1) / 2 : REORDER_MAX;
 }
 
-/* A segment that fills a gap which is there since then: was it only late? */
-static bool is_reordered(const struct context *c, uint32_t since)
+/* Was a segment, none of it beyond next, only late? Without timestamps that can be told alone of
+ * one that fills a gap. */
+static bool is_reordered(const struct context *c, struct tcp_gaps_filled filled)
 {
 	const struct tcp_rtt *rtt = &c->way->rtt;
 
 	if (c->s->has_timestamps && rtt->has_tsval_max && c->s->tsval != rtt->tsval_max)
 		return tcp_is_behind(rtt->tsval_max, c->s->tsval);
-	return c->now - since < reorder_max(c);
+	return filled.len && c->now - filled.since < reorder_max(c);
 }
 
 /* Bytes from seq to end, of which none is beyond next. */
@@ -111,7 +112,7 @@ static void take_seen(const struct context *c, uint32_t seq, uint32_t end)
 	kpi_count(c->sink, KPI_TCP_GAPS_UNTRACKED, filled.is_trimmed);
 	if (c->s->flags & TCP_FLAG_SYN)
 		return;
-	if (filled.len && is_reordered(c, filled.since))
+	if (is_reordered(c, filled))
 		kpi_count(c->sink, KPI_TCP_OUT_OF_ORDER, 1);
 	else
 		count_resent(c, kind_of(c, seq), seq, end - seq);

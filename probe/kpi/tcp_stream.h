@@ -6,9 +6,9 @@
  *        where knowledge   counted    of the behind the
  *        begins            so far     other  highest data
  *
- * What a segment skips beyond next is a gap. One that fills a gap was out of order when it carries
- * an older timestamp than the latest, or the same or none and comes less than half a round trip
- * (3 ms, if none is known) behind the gap; else it was sent again, as was one of bytes all seen.
+ * What a segment skips beyond next is a gap. One that lies before next was out of order when it
+ * carries an older timestamp than the latest; or, with the same or none, when it fills a gap less
+ * than half a round trip (3 ms, if none is known) behind it. Else it was sent again.
  *
  * Sent again is spurious when all of it had been acknowledged, by number or by SACK; fast at the
  * number of two duplicate ACKs or below what was SACKed; else by a timeout. A keep-alive and a

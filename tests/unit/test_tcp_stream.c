@@ -252,6 +252,18 @@ Test(tcp_stream, older_timestamp_is_late)
 	assert_counted(GOODPUT_BYTES, 300);
 }
 
+Test(tcp_stream, older_timestamp_behind_what_was_sent_again_is_late)
+{
+	open_connection();
+	stamped(30, 0, 100, 7);
+	stamped(31, 200, 100, 9);
+	stamped(50, 100, 100, 30);
+	stamped(51, 100, 100, 8);
+	assert_counted(OUT_OF_ORDER, 1);
+	cr_assert_eq(resent(), 1);
+	assert_counted(GOODPUT_BYTES, 300);
+}
+
 Test(tcp_stream, newer_timestamp_is_sent_again)
 {
 	open_connection();
