@@ -13,7 +13,8 @@ struct series {
 /* The mirror at one end. */
 struct end {
 	struct series loss;
-	bool is_losing; /* in a burst */
+	bool is_losing;   /* in a burst */
+	uint64_t last_ns; /* arrival of the last one of a direction whose order stays */
 	uint64_t flow_seed;
 };
 
@@ -144,6 +145,21 @@ static int lose(struct mishap *m, const struct mirrored *mirrored, struct err *e
 	return m->lose(m->arg, mirrored, err);
 }
 
+/* Both directions: any may overtake any. One of them: as by a queue of its own. */
+static uint64_t lateness(struct mishap *m, const struct mirrored *mirrored, uint64_t base_ns)
+{
+	const uint64_t time_ns = mirrored->packet.time_ns;
+	uint64_t *last_ns = &m->ends[mirrored->is_far_end].last_ns;
+	uint64_t late_ns = base_ns + up_to(&m->lateness, m->config.reorder_ns);
+
+	if (m->config.reorder == MISHAP_BOTH)
+		return late_ns;
+	if (time_ns + late_ns < *last_ns && *last_ns - time_ns <= base_ns + m->config.reorder_ns)
+		late_ns = *last_ns - time_ns;
+	*last_ns = time_ns + late_ns;
+	return late_ns;
+}
+
 /* base_ns: how late all of this end are. */
 static int mirror(struct mishap *m, struct mirrored mirrored, uint64_t base_ns, struct err *err)
 {
@@ -154,7 +170,7 @@ static int mirror(struct mishap *m, struct mirrored mirrored, uint64_t base_ns, 
 	if (c->has_loss && is_lost(m, &mirrored))
 		return lose(m, &mirrored, err);
 	if (c->reorder_ns && has_direction(&mirrored.packet, c->reorder))
-		late_ns += up_to(&m->lateness, c->reorder_ns);
+		late_ns = lateness(m, &mirrored, base_ns);
 	const int ret = pass(m, &mirrored, late_ns, err);
 	if (ret || c->duplicate_rate <= 0 || !happens(&m->duplicate, c->duplicate_rate))
 		return ret;

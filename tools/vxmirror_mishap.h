@@ -33,7 +33,7 @@ struct mishap_config {
 	double loss_rate, duplicate_rate; /* 0 to 1 */
 	uint64_t duplicate_ns;            /* a copy comes up to this later */
 	uint64_t reorder_ns;              /* a packet comes up to this late */
-	enum mishap_direction reorder;    /* ... if it has this direction */
+	enum mishap_direction reorder;    /* ... if it has this direction, in which order stays */
 	bool has_both_ends;               /* every packet is mirrored at the other end too ... */
 	uint64_t both_ends_ns;            /* ... from where it comes this much later */
 };

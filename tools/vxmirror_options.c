@@ -51,7 +51,7 @@ const char MIRROR_HELP[] =
 	"  --duplicate RATE   double that share of the packets, or all. RATE,DELAY: a copy comes up to\n"
 	"                     DELAY after the packet (1ms)\n"
 	"  --reorder DELAY    let each packet come up to DELAY late. DELAY,egress or DELAY,ingress:\n"
-	"                     that direction only. Order and times are those of arrival\n"
+	"                     that direction only, in order. Order and times are those of arrival\n"
 	"A DELAY is a number of us, ms or s, as 2ms; 10s at most.\n"
 	"\n"
 	"send:\n"

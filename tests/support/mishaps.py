@@ -131,8 +131,12 @@ def check_reorder(mirror, option, directions):
         if min(of) < 0 or max(of) > 2 * MS or (max(of) > 1.9 * MS) != (back in directions):
             fail(f"--reorder {option}: direction {back} is {min(of)} to {max(of)} ns late")
     overtaken = sum(a[0] > b[0] for a, b in zip(kept, kept[1:]))
-    if overtaken < PACKETS / 10:
+    if overtaken < PACKETS / 20:
         fail(f"--reorder {option}: {overtaken} packets were overtaken")
+    for back in directions if len(directions) == 1 else ():
+        numbers = [n for n, _, _ in kept if mirror.made[n][1] == back]
+        if numbers != sorted(numbers):
+            fail(f"--reorder {option}: its own direction is out of order")
     check_order(f"--reorder {option}", kept)
 
 
