@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""observed: what a session's series are when a mirror doubles, reorders or halves it.
+Usage: observed.py twice|once BUILD_DIR SCRATCH CAPTURE...
+
+twice  every packet doubled (copies up to 5 ms later), mirrored at both ends, and one direction up to 2 ms
+       late: counts are those of the plain mirror, latencies within 2 ms, none negative; and what a healthy
+       session repeats itself (duplicate ACKs, end markers) is no copy
+once   one direction alone: nothing that needs both is told, the share of such flows is
+
+Captures that repeat packets themselves cannot be told from a doubled one; twice leaves them out."""
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import capture
+from packets import ethernet, ipv4, udp
+
+SERIES = re.compile(r'^vxprobe_(\w+)\{source="[^"]*",vni="(\d+)",generation="\d+",?(.*?)\} (\S+)', re.M)
+TIMES = re.compile(r"_seconds_(bucket|sum)\{")
+COUNTS = re.compile(r"_seconds_count\{")
+# What a clock's tick of 256 ns makes of a packet that comes later by no whole number of them.
+TICK_S, LATE_S = 1e-6, .002
+
+# Of what comes twice, these are told; all else is as if it had come once.
+OF_COPIES = re.compile(r"session_(duplicate_packets|excluded_packets|captured_bytes)_total")
+# What depends on the order in which the two directions come: an ACK before its data is a duplicate to some
+# and none to others, its round trip is not measured; Wireshark's classes go by the order alone.
+OF_ORDER = re.compile(r"tcp_(wireshark_packets|duplicate_acks|window_full|rtt_skipped|keep_alives|zero_window\w*|"
+                      r"retransmitted_packets|out_of_order_packets|dsacks)_total|session_(duplicate|last)|"
+                      r"session_loss_visible|session_capture_loss|sctp_rtt_skipped|tcp_connection_duration")
+# What needs both directions of a conversation.
+OF_BOTH = re.compile(r"\w+_seconds_(bucket|sum|count)\{|tcp_connections_established|tcp_connection_failures|"
+                     r"tcp_(dsacks|window_full|rtt_skipped|acked\w*|ack_gap_events|gaps_untracked)_|"
+                     r'tcp_retransmitted_packets_total\{.*kind="(fast|spurious)"|'
+                     r"sctp_(associations_established|association_failures|heartbeats_unanswered|path_failures|"
+                     r"duplicate_tsns|rtt_skipped|acked\w*)_|udp_(refused|unanswered)_|icmp_echo_unanswered_")
+
+
+def fail(text):
+    sys.exit(f"observed: {text}")
+
+
+class Probe:
+    def __init__(self, build, scratch):
+        self.build, self.scratch = build, scratch
+
+    def look(self, path, name, *options):
+        """({VNI: {series: value}}, the report), of a capture through vxmirror with options."""
+        folder = self.scratch / name
+        (folder / "out").mkdir(parents=True)
+        subprocess.run([self.build / "vxmirror", "wrap", path, folder / "wrapped", *options], check=True,
+                       stderr=subprocess.DEVNULL)
+        report = subprocess.run([self.build / "vxprobe", "read", folder / "wrapped", "-o", folder / "out",
+                                 "--unencrypted", "--unknown-sessions", "count", "--flows-max", "16384", "--json",
+                                 "--metrics", folder / "metrics"],
+                                check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        found = {}
+        for metric, vni, labels, value in SERIES.findall((folder / "metrics").read_text()):
+            if not metric.endswith(("_info", "_timestamp_seconds")):
+                # Over generations, and over directions: of two MACs either may be the mirrored interface's.
+                metric = re.sub(r"session_(in|e)gress_|session_undirected_", "session_", metric)
+                found.setdefault(int(vni), Counter())[f"{metric}{{{labels}}}"] += float(value)
+        shutil.rmtree(folder)
+        return found, json.loads(report)
+
+
+def differences(plain, other, may_differ):
+    """Of counts; times are check_times'."""
+    return [f"{key} is {other.get(key)}, must be {plain.get(key)}" for key in sorted(plain.keys() | other.keys())
+            if plain.get(key) != other.get(key) and not may_differ.match(key) and not TIMES.search(key)]
+
+
+def edges(series, key):
+    """{edge: samples up to it} of a histogram; key is that of its count."""
+    name, labels = key.replace("_count{", "_bucket{")[:-1].split("{")
+    found = (re.fullmatch(rf'{name}{{{re.escape(labels)},?le="(.*)"}}', k) for k in series)
+    return {float(m[1]): series[m[0]] for m in found if m}
+
+
+def check_times(plain, other, late_s):
+    """Histograms: none of their sums is negative, and no sample is above the longest one by more than late_s."""
+    for key in (k for k in other if "_seconds_count" in k):
+        before, after = edges(plain, key), edges(other, key)
+        n, total = other[key], other[key.replace("_count", "_sum")]
+        longest = min((e for e, up_to in before.items() if up_to == plain.get(key)), default=0)
+        allowed = min(e for e in after if e >= longest + late_s)
+        if total < 0 or after[allowed] != n or not before:
+            yield f"{key}: {n - after[allowed]} of {n} samples of {total} s are above {allowed} s, all were up to {longest} s"
+        if n == plain.get(key) and abs(total - plain[key.replace("_count", "_sum")]) > n * late_s:
+            yield f"{key}: the mean is off by more than {late_s} s"
+
+
+def is_repeated(plain):
+    return any(key.startswith("session_duplicate_packets") and n for s in plain.values() for key, n in s.items())
+
+
+def twice(probe, path):
+    plain = probe.look(path, f"{path.name}-plain")[0]
+    if not plain:
+        return Counter(nothing=1), []
+    if is_repeated(plain):
+        return Counter({"left out, as they repeat packets": 1}), []
+    alone, counts, wrong = plain[4321], Counter(), []
+    for option, may_differ, *of in ((("--duplicate", "all,5ms"), OF_COPIES), (("--duplicate", "all,0us"), OF_COPIES),
+                                    (("--both-ends", "1500us"), re.compile("$"))):
+        found = probe.look(path, path.name + option[0] + option[1], *option)[0]
+        counts[option[0]] += 1
+        for vni in (4321, 4322) if option[0] == "--both-ends" else (4321,):
+            wrong += [f"{path.name} {' '.join(option)} VNI {vni}: {w}"
+                      for series in [found.get(vni, {})]
+                      for w in [*differences(alone, series, may_differ), *check_times(alone, series, TICK_S)]]
+        if option[0] == "--duplicate" and not any("excluded" in k and n for k, n in found[4321].items()):
+            wrong.append(f"{path.name} {' '.join(option)}: no packet is excluded")
+    for direction in ("egress", "ingress"):
+        found = probe.look(path, f"{path.name}-{direction}", "--reorder", f"2ms,{direction}")[0][4321]
+        counts["reordered"] += 1
+        counted = [w for w in differences(alone, found, OF_ORDER) if not COUNTS.search(w)]
+        wrong += [f"{path.name} --reorder 2ms,{direction}: {w}" for w in [*counted, *check_times(alone, found, LATE_S)]]
+    return counts, wrong
+
+
+def once(probe, path):
+    both, counts, wrong = probe.look(path, f"{path.name}-both")[0], Counter(), []
+    needs_both = [key for s in both.values() for key in s if OF_BOTH.match(key)]
+    counts["series that need both directions, with both"] = len(needs_both)
+    for direction in ("egress", "ingress"):
+        found, report = probe.look(path, f"{path.name}-{direction}", "--direction", direction)
+        for series in found.values():
+            wrong += [f"{path.name} {direction}: {key} is told, {n}" for key, n in series.items() if OF_BOTH.match(key)]
+            wrong += [f"{path.name} {direction}: {key} is {n}" for key, n in series.items()
+                      if n and key.startswith(("flows_bidirectional", "session_loss_visible"))]
+        for s in report["sessions"]:
+            told = {"mirror_loss": s["mirror_loss"], **{f"{t} {key}": s[t][key] for t in ("tcp", "sctp", "ue_tcp") if t in s
+                                                        for key in ("rtt", "failed")}}
+            wrong += [f"{path.name} {direction}: the report says {what} {value}" for what, value in told.items()
+                      if value is not None and value != 0 and not (isinstance(value, dict) and not value.get("samples", 1))]
+        alone = sum(n for s in found.values() for key, n in s.items() if key.startswith("flows_unidirectional"))
+        counts["flows of one direction"] += int(alone)
+        if alone and not any(s["one_direction_share"] for s in report["sessions"]):
+            wrong.append(f"{path.name} {direction}: {alone} flows of one direction, no share of them")
+    counts["captures"] += bool(needs_both)
+    return counts, wrong
+
+
+# ---- what is honestly repeated ----
+
+def tcp(source, target, seq, ack, flags, payload=b""):
+    head = struct.pack(">HHIIBBHHH", *(int(e.split(":")[1]) for e in (source, target)), seq, ack, 0x50, flags, 500, 0, 0)
+    return ipv4(source.split(":")[0], target.split(":")[0], 6, head + payload)
+
+
+def healthy(path):
+    """A connection with three duplicate ACKs and a tunnel with three end markers, each the same to the byte."""
+    client, server = "10.1.0.1:1000", "10.1.0.2:80"
+    macs = b"\x02\0\0\0\1\1", b"\x02\0\0\0\1\2"
+    up = [tcp(client, server, 100, 0, 2), None, tcp(client, server, 101, 501, 16)]
+    up[1] = tcp(server, client, 500, 101, 18)
+    packets = up + [tcp(server, client, 501 + 100 * i, 101, 24, bytes(100)) for i in range(50)]
+    packets += [tcp(client, server, 101, 5501, 16)] * 4
+    packets += [tcp(server, client, 5501 + 100 * i, 101, 24, bytes([i]) * 100) for i in range(50)]
+    user = [ipv4("10.2.0.1", "10.2.0.2", 17, udp(2152, 2152, struct.pack(">BBHIH", 0x32, 255, 6, 7, i) + bytes(4)))
+            for i in range(20)]
+    end = ipv4("10.2.0.1", "10.2.0.2", 17, udp(2152, 2152, struct.pack(">BBHI", 0x30, 254, 0, 7)))
+    packets += user + [end] * 3
+    with capture.Pcap(path) as file:
+        for i, packet in enumerate(packets):
+            file.add(10**18 + i * 100_000, ethernet(*macs, 0x0800, packet))
+    return len(packets), sum(len(p) for p in packets)
+
+
+def check_healthy(probe):
+    path = probe.scratch / "healthy"
+    packets, size = healthy(path)
+    s = probe.look(path, "healthy-looked")[0][4321]
+    expected = {"session_excluded_packets_total{}": 0, 'tcp_duplicate_acks_total{layer="mirror"}': 3,
+                "session_duplicate_packets_total{}": 5, 'session_protocol_packets_total{protocol="udp"}': 23}
+    volume = [s[f"session_{what}_total{{}}"] for what in ("packets", "bytes")]
+    if volume != [packets, size]:
+        fail(f"of a healthy session {volume} packets and bytes count, must be {[packets, size]}")
+    for key, n in expected.items():
+        if s.get(key) != n:
+            fail(f"of a healthy session {key} is {s.get(key)}, must be {n}")
+
+
+def main():
+    modes = {"twice": twice, "once": once}
+    if len(sys.argv) < 5 or sys.argv[1] not in modes:
+        sys.exit(__doc__)
+    probe, total, wrong = Probe(Path(sys.argv[2]), Path(sys.argv[3])), Counter(), []
+    if sys.argv[1] == "twice":
+        check_healthy(probe)
+    with ThreadPoolExecutor(2) as pool:
+        for counts, sentences in pool.map(lambda p: modes[sys.argv[1]](probe, Path(p)), sys.argv[4:]):
+            total += counts
+            wrong += sentences
+    if wrong:
+        fail(f"{len(wrong)} wrong\n" + "\n".join(wrong[:60]))
+    if not total["--both-ends"] and not total["series that need both directions, with both"]:
+        fail("nothing was compared")
+    print(f"{len(sys.argv) - 4} captures: " + ", ".join(f"{n} {what}" for what, n in sorted(total.items())))
+
+
+if __name__ == "__main__":
+    main()
