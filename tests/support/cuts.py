@@ -25,12 +25,12 @@ DATA, I_DATA = 0, 64
 RULES = {
     "bytes": r"session_captured_bytes_total|session_truncated_packets_total",  # any at all: it was cut
     # A frame that is not IP, or does not tell its length, is as long as what came of it.
-    "no length": r"session_\w+_bytes_total|tcp_\w+",
+    "no length": r"session_\w+_bytes_total|session_loss_visible_ratio|tcp_\w+",
     # Nothing is known of a packet whose chain of headers is cut.
     "headers": r".*",
     "tcp": r'tcp_\w+\{layer="mirror"',
     # Bundled chunks; a HEARTBEAT or SACK that is longer.
-    "chunks": r"sctp_\w+|session_loss_visible_bytes_total",
+    "chunks": r"sctp_\w+|session_loss_visible_\w+",
     "ue": r'\w+\{layer="ue"|flows\w*\{l4="ue_tcp"',
 }
 
@@ -50,7 +50,7 @@ def needs(frame):
     kind, at = u16(frame, 12), 14
     while kind in (0x8100, 0x88A8):
         kind, at = u16(frame, at + 2), at + 4
-    if kind not in (0x0800, 0x86DD):
+    if frame[at] >> 4 != {0x0800: 4, 0x86DD: 6}.get(kind):
         return {"no length": len(frame)}
     return ip_needs(frame, at, 0)
 

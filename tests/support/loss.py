@@ -103,9 +103,10 @@ class Traffic:
                 self.relative(ack, back) if flags & ACK and not flags & RST else None, flags)
 
     def sent_again(self):
-        """{number of a segment whose data had been sent before: numbers of the ones that had it}."""
-        found, top, before = {}, defaultdict(int), defaultdict(list)
+        """{number of a segment whose data, SYN or FIN had been sent before: numbers of the ones that had it}."""
+        found, top, before = {}, defaultdict(lambda: -1), defaultdict(list)
         for number, (way, _, _, start, end, _, flags) in enumerate(self.segments):
+            start, end = start - bool(flags & SYN), end + bool(flags & FIN)
             if end > start and not flags & RST:
                 if start < top[way]:
                     found[number] = [n for s, e, n in before[way] if s < end and start < e]
