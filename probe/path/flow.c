@@ -146,17 +146,6 @@ static size_t slot_at(const struct flow_place *place, uint64_t ways)
 	return (size_t)place->bucket[bit >> 2 & 1] * WAYS + (bit >> 3);
 }
 
-void flow_fetch(const struct flow_table *table, const struct flow_place *place)
-{
-	const uint64_t ways = ways_with(table, place, place->tag);
-
-	if (!ways)
-		return;
-	const uint8_t *slot = (uint8_t *)flow_at(table, slot_at(place, ways));
-	for (size_t line = 0; line < table->slot_len; line += 64)
-		__builtin_prefetch(slot + line, 1);
-}
-
 static bool is_same(const struct flow_key *one, const struct flow_key *other)
 {
 	uint64_t x[5], y[5], differ = 0;
@@ -239,7 +228,8 @@ static bool is_over_share(const struct flow_table *table, uint32_t session)
 	return (uint64_t)table->of_session[session] * table->n_sessions > table->config.n_max;
 }
 
-/* The lower, the sooner this way's flow makes way for a new one; NEVER: it does not. */
+/* The lower, the sooner this way's flow makes way for a new one; NEVER: it does not. Under a flood
+ * every packet asks it of 14 ways, so without branches that nobody could predict. */
 #define NEVER UINT64_MAX
 static uint64_t claim_of(const struct flow_table *table, const struct bucket *b, unsigned way,
 			 bool is_greedy, uint32_t now)
@@ -248,41 +238,33 @@ static uint64_t claim_of(const struct flow_table *table, const struct bucket *b,
 	const uint32_t last = b->deadline[way] - idle_ticks(owner & IS_TCP);
 	const uint32_t silent = is_past(last, now) ? now - last : 0;
 	const bool is_answered = owner & IS_ANSWERED;
-	uint64_t rank;
+	const bool is_within = !is_over_share(table, owner >> 2);
+	const bool is_safe = is_greedy | (is_answered & (silent <= TICKS(FLOW_SAFE_S)));
+	const uint64_t rank = 2u * is_answered + is_within;
 
-	if (is_over_share(table, owner >> 2))
-		rank = is_answered ? 2 : 0;
-	else if (is_greedy || (is_answered && silent <= TICKS(FLOW_SAFE_S)))
-		return NEVER;
-	else
-		rank = is_answered ? 3 : 1;
-	return rank << 32 | (UINT32_MAX - silent);
+	return (b->tag[way] == 0) | (is_within & is_safe) ? NEVER
+							  : rank << 32 | (UINT32_MAX - silent);
 }
 
-/* Ends the flow of the two buckets with the least claim. Returns its slot, or -1: all stay. */
-static int64_t slot_evict(struct flow_table *table, const struct flow_place *place,
+/* The slot of the flow of the two buckets with the least claim, or -1: all stay. */
+static int64_t slot_least(const struct flow_table *table, const struct flow_place *place,
 			  uint32_t session, uint32_t now)
 {
 	const bool is_greedy = is_over_share(table, session);
 	uint64_t least = NEVER;
-	size_t victim = 0;
+	int64_t slot = -1;
 
-	for (unsigned i = 0; i < 2 * WAYS; i++) {
-		const uint32_t bucket = place->bucket[i / WAYS];
-		const struct bucket *b = &table->buckets[bucket];
+	for (unsigned i = 0; i < 2; i++) {
+		const struct bucket *b = &table->buckets[place->bucket[i]];
+		const int64_t first = (int64_t)place->bucket[i] * WAYS;
 
-		if (!b->tag[i % WAYS])
-			continue;
-		const uint64_t claim = claim_of(table, b, i % WAYS, is_greedy, now);
-		if (claim < least) {
-			least = claim;
-			victim = (size_t)bucket * WAYS + i % WAYS;
+		for (unsigned way = 0; way < WAYS; way++) {
+			const uint64_t claim = claim_of(table, b, way, is_greedy, now);
+			slot = claim < least ? first + way : slot;
+			least = claim < least ? claim : least;
 		}
 	}
-	if (least == NEVER)
-		return -1;
-	slot_end(table, victim, FLOW_EVICTED);
-	return (int64_t)victim;
+	return slot;
 }
 
 /* An empty way of the emptier bucket, or -1. */
@@ -297,16 +279,40 @@ static int64_t slot_empty(const struct flow_table *table, const struct flow_plac
 		place, __builtin_popcountll(second) > __builtin_popcountll(first) ? second : first);
 }
 
-/* A slot for a new flow, or -1. */
+/* The slot for a new flow, empty or not, or -1. */
+static int64_t slot_wanted(const struct flow_table *table, const struct flow_place *place,
+			   uint32_t session, uint32_t now)
+{
+	const int64_t slot =
+		table->counters.active < table->config.n_max ? slot_empty(table, place) : -1;
+
+	return slot >= 0 ? slot : slot_least(table, place, session, now);
+}
+
 static int64_t slot_take(struct flow_table *table, const struct flow_place *place, uint32_t session,
 			 uint32_t now)
 {
 	bucket_expire(table, place->bucket[0], now);
 	bucket_expire(table, place->bucket[1], now);
-	const int64_t slot =
-		table->counters.active < table->config.n_max ? slot_empty(table, place) : -1;
+	const int64_t slot = slot_wanted(table, place, session, now);
 
-	return slot >= 0 ? slot : slot_evict(table, place, session, now);
+	if (slot >= 0 && table->buckets[slot / WAYS].tag[slot % WAYS])
+		slot_end(table, (size_t)slot, FLOW_EVICTED);
+	return slot;
+}
+
+void flow_fetch(const struct flow_table *table, const struct flow_place *place,
+		const struct flow_key *key, uint64_t time_ns)
+{
+	const uint64_t ways = ways_with(table, place, place->tag);
+	const int64_t slot = ways ? (int64_t)slot_at(place, ways)
+				  : slot_wanted(table, place, key->session, tick(time_ns));
+
+	if (slot < 0)
+		return;
+	const uint8_t *p = (const uint8_t *)flow_at(table, (size_t)slot);
+	for (size_t line = 0; line < table->slot_len; line += 64)
+		__builtin_prefetch(p + line, 1);
 }
 
 /* ---- the table ---- */

@@ -82,8 +82,9 @@ struct flow_place {
 
 /* Fetches what flow_fetch reads. */
 struct flow_place flow_place(const struct flow_table *table, const struct flow_key *key);
-/* Fetches the flow and its state, if there is one; only for speed. */
-void flow_fetch(const struct flow_table *table, const struct flow_place *place);
+/* Fetches the flow and its state, or what would make way for them. */
+void flow_fetch(const struct flow_table *table, const struct flow_place *place,
+		const struct flow_key *key, uint64_t time_ns);
 
 /*
  * Counts a packet of bytes in its direction (0: from a to b) and returns its flow, good until the

@@ -189,7 +189,7 @@ Test(flow, place_and_fetch_change_nothing)
 	const struct flow before = *update(t, 1, START);
 	for (unsigned i = 0; i < 2; i++) {
 		const struct flow_place place = flow_place(t, keys[i]);
-		flow_fetch(t, &place);
+		flow_fetch(t, &place, keys[i], START);
 	}
 	cr_assert_eq(flow_counters(t)->created, 1);
 	cr_assert_eq(memcmp(flow_find(t, &known, START), &before, sizeof(before)), 0);
