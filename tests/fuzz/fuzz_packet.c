@@ -11,7 +11,9 @@
 
 static void check_dissected(const uint8_t *data, uint32_t len, uint32_t cap_len)
 {
-	struct dissected d;
+	struct dissected d, inner;
+	struct flow_key quoted;
+	unsigned direction;
 
 	dissect_frame(data, len, cap_len, &d);
 	FUZZ_CHECK(d.wire_len >= cap_len);
@@ -19,6 +21,12 @@ static void check_dissected(const uint8_t *data, uint32_t len, uint32_t cap_len)
 	FUZZ_CHECK(!d.has_flow || memcmp(&d.key.a, &d.key.b, sizeof(d.key.a)) <= 0);
 	FUZZ_CHECK(d.l3 <= len && d.direction <= 1);
 	FUZZ_CHECK(!d.l4 || d.l4 > d.l3);
+	FUZZ_CHECK(dissect_end(&d, len) <= len);
+	if (dissect_quoted(data, len, &d, &quoted, &direction))
+		FUZZ_CHECK(direction <= 1 && (quoted.version == 4 || quoted.version == 6));
+	if (dissect_gtpu(data, len, &d, &inner))
+		FUZZ_CHECK(inner.l3 > d.l3 && inner.l3 <= len &&
+			   (!inner.l4 || inner.l4 > inner.l3));
 }
 
 static void check_decap(const struct frame *frame)

@@ -228,6 +228,7 @@ def packets():
         yield f"steered-{i}", b"\1" + struct.pack("<IIQ16sIIHHI", magic, 1, 2, SIX[0], 5, length, at, 3, len(inner)) + outer
     for name, steps in conversations():
         yield f"inner-{name}", b"\x80" + max((f for _, f in steps), key=len)[:300]
+        yield f"inner-last-{name}", b"\x80" + steps[-1][1][:300]
     yield "inner-vlan", b"\x80" + ethernet(*MACS, 0x0800, ipv4(*FOUR, UDP, udp(1, 2, b"x")), tag + tag)
     yield "inner-segments", b"\xa0" + frame(0, UDP, udp(1, 2, bytes(32)))[:60]
     yield "inner-big", b"\x80" + frame(0, TCP, tcp(0, 1, 1, ACK))[:16] + b"\0\0" + frame(0, TCP, tcp(0, 1, 1, ACK))[18:]
@@ -286,6 +287,8 @@ def captures():
         for i, one in enumerate(blocks[1:]):
             yield f"pcapng-{name}-{i}", b"".join(blocks[:3]) + one
     little = pcapng()
+    for more in (1, 4, 3000):  # than the block has
+        yield f"pcapng-over-{more}", b"".join(little[:2]) + block("<", 6, struct.pack("<IIIII", 0, 1, 5, 20 + more, 60) + bytes(20))
     yield "pcapng-two", b"".join(little) + b"".join(pcapng(">"))
     for name, at, value in (("length", 4, 13), ("huge", 4, 1 << 25), ("magic", 8, 0), ("major", 12, 9), ("tail", -4, 8)):
         bad = bytearray(little[0])
