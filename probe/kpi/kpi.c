@@ -94,7 +94,8 @@ static bool is_one_way(const struct flow *flow, const struct kpi_flow *state)
 	const uint64_t packets = flow->packets[0] + flow->packets[1];
 
 	return (packets >= ONE_WAY_PACKETS || flow->last_ns - flow->first_ns > ONE_WAY_NS) &&
-	       !(flow->key.proto == INNER_TCP && tcp_handshake_is_unanswered(&state->tcp.handshake));
+	       !(flow->key.proto == INNER_TCP &&
+		 tcp_handshake_is_unanswered(&state->tcp.handshake));
 }
 
 /* Each flow is counted once as either; one that is answered late, as both. */
@@ -210,7 +211,8 @@ static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const s
 		p->dissected->marks |= 1u << MARK_FLOW_FULL;
 }
 
-void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
+static void take_packet(struct kpis *kpi, const struct kpi_packet *p,
+			const struct flow_place *place)
 {
 	const struct kpi_sink sink = sink_of(kpi, p->session, p->packet->time_ns);
 	struct dissected *d = p->dissected;
@@ -229,12 +231,33 @@ void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
 		take_icmp_error(kpi, &sink, p);
 		return;
 	}
-	d->key.session = p->session;
-	const struct flow_place place = flow_place(kpi->flows, &d->key);
-	if (!take_flow(kpi, &sink, p->packet, d, &place, bytes))
+	if (!take_flow(kpi, &sink, p->packet, d, place, bytes))
 		d->marks |= 1u << MARK_FLOW_FULL;
 	if (d->key.proto == INNER_UDP)
 		take_tunnelled(kpi, sink, p);
+}
+
+void kpi_batch(struct kpis *kpi, const struct kpi_packet *p, unsigned n)
+{
+	struct flow_place place[BATCH_MAX];
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!p[i].dissected->has_flow)
+			continue;
+		p[i].dissected->key.session = p[i].session;
+		place[i] = flow_place(kpi->flows, &p[i].dissected->key);
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (p[i].dissected->has_flow)
+			flow_fetch(kpi->flows, &place[i], &p[i].dissected->key,
+				   p[i].packet->time_ns);
+	for (unsigned i = 0; i < n; i++)
+		take_packet(kpi, &p[i], &place[i]);
+}
+
+void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)
+{
+	kpi_batch(kpi, p, 1);
 }
 
 /* ---- ends ---- */

@@ -55,6 +55,9 @@ void kpi_close(struct kpis *kpi);
 size_t kpi_memory(const struct kpi_config *config);
 
 void kpi_packet(struct kpis *kpi, const struct kpi_packet *p);
+/* The same of up to BATCH_MAX packets, in their order: what is remembered of them comes out of
+ * memory while others are worked on. */
+void kpi_batch(struct kpis *kpi, const struct kpi_packet *p, unsigned n);
 /* Ends a bounded part of what is idle at now_ns; call it again and again. */
 void kpi_expire(struct kpis *kpi, uint64_t now_ns);
 /* Nothing comes any more: ends all that is idle at now_ns, and counts what waited for more. */
