@@ -53,20 +53,70 @@ static struct packet kept_part(const struct packet *p, const struct dissected *d
 	return kept;
 }
 
-static void take_packet(struct worker *w, const struct batch *batch, const struct packet *p,
-			const struct enrolled *e, bool has_room)
+/* A frame of the batch on its way. */
+struct taken {
+	struct packet packet;
+	struct dissected dissected;
+	struct enrolled enrolled;
+	enum fate fate; /* FATE_KEPT: it is packet, and goes on */
+	bool is_mine;
+};
+
+static bool is_measured(const struct taken *t)
 {
-	struct dissected d;
+	return t->is_mine && t->fate == FATE_KEPT && t->enrolled.policy != SESSION_DROP;
+}
+
+/* Headers off, and whose it is. False: nobody knows yet, come again once the bell rang. */
+static bool identify_frame(struct worker *w, const struct batch *batch, unsigned i, struct taken *t)
+{
+	const struct frame *frame = &batch->frame[i];
+	const struct packet *p = &t->packet;
+
+	t->enrolled = (struct enrolled){.since = ENROLL_NO_RUN};
+	t->fate = decap_frame(w->config.decap, batch, frame, &t->packet);
+	t->is_mine = is_mine(w, t->fate, p);
+	if (frame->time_ns > w->latest_ns)
+		w->latest_ns = frame->time_ns;
+	if (t->fate != FATE_KEPT)
+		return true;
+	/* Also what is another worker's: of a file, all learn sessions from the same frames. */
+	enroll_packet(w->config.enroll, w->config.enroll_as, p, &t->enrolled);
+	if (t->enrolled.session == ENROLL_UNKNOWN)
+		return false;
+	if (t->enrolled.session == ENROLL_REFUSED)
+		t->fate = FATE_SESSION_CAP;
+	if (!is_measured(t))
+		return true;
+	dissect_frame(p->data, p->len, p->cap_len, &t->dissected);
+	if (p->time_ns < w->latest_ns)
+		t->dissected.marks |= 1u << MARK_LATE;
+	return true;
+}
+
+static void measure(struct worker *w, struct taken *taken, unsigned n)
+{
+	struct kpi_packet p[BATCH_MAX];
+	unsigned measured = 0;
+
+	for (struct taken *t = taken; t < taken + n; t++)
+		if (is_measured(t))
+			p[measured++] =
+				(struct kpi_packet){&t->packet, &t->dissected, t->enrolled.session,
+						    t->enrolled.direction};
+	kpi_batch(w->config.kpi, p, measured);
+}
+
+static void keep_packet(struct worker *w, const struct batch *batch, const struct taken *t,
+			bool has_room)
+{
+	const struct enrolled *e = &t->enrolled;
 
 	if (e->policy == SESSION_DROP) {
 		end_packet(w, FATE_NOT_CAPTURED);
 		return;
 	}
-	dissect_frame(p->data, p->len, p->cap_len, &d);
-	if (p->time_ns < w->latest_ns)
-		d.marks |= 1u << MARK_LATE;
-	kpi_packet(w->config.kpi, &(struct kpi_packet){p, &d, e->session, e->direction});
-	count_marks(w, d.marks);
+	count_marks(w, t->dissected.marks);
 	if (e->policy == SESSION_COUNT) {
 		end_packet(w, FATE_NOT_CAPTURED);
 		return;
@@ -77,42 +127,32 @@ static void take_packet(struct worker *w, const struct batch *batch, const struc
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
-	const struct packet kept = kept_part(p, &d, e->policy);
-	gather_packet(w->chunk, batch, &kept, e->session, d.wire_len,
-		      packet_id(w->config.number, p->sequence));
+	const struct packet kept = kept_part(&t->packet, &t->dissected, e->policy);
+	gather_packet(w->chunk, batch, &kept, e->session, t->dissected.wire_len,
+		      packet_id(w->config.number, t->packet.sequence));
 	stats_add(&w->stats->given, 1);
 }
 
-/* False: not now, come again with the same frame once the bell rang. */
-static bool take_frame(struct worker *w, const struct batch *batch, const struct frame *frame)
+/* False: no room now, come again once the bell rang. */
+static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, struct taken *t)
 {
-	struct packet p;
-	struct enrolled e = {.since = ENROLL_NO_RUN};
-	enum fate fate = decap_frame(w->config.decap, batch, frame, &p);
-	const bool mine = is_mine(w, fate, &p);
-	const bool has_room = mine && fate == FATE_KEPT && make_room(w, &p);
+	const bool is_packet = t->is_mine && t->fate == FATE_KEPT;
+	const bool has_room = is_packet && make_room(w, &t->packet);
+	const struct enrolled *e = &t->enrolled;
 
-	if (mine && fate == FATE_KEPT && !has_room && !w->config.capture->is_live)
+	(void)i;
+	if (is_packet && !has_room && !w->config.capture->is_live)
 		return false;
-	if (frame->time_ns > w->latest_ns)
-		w->latest_ns = frame->time_ns;
-	/* Also what is another worker's: of a file, all learn sessions from the same frames. */
-	if (fate == FATE_KEPT) {
-		enroll_packet(w->config.enroll, w->config.enroll_as, &p, &e);
-		if (e.session == ENROLL_UNKNOWN)
-			return false;
-		fate = e.session == ENROLL_REFUSED ? FATE_SESSION_CAP : FATE_KEPT;
-	}
-	if (e.since != ENROLL_NO_RUN && w->chunk)
-		(void)gather_move(w->chunk, e.since,
-				  stats_sessions(w->config.stats)[e.session].previous, e.session);
-	if (!mine)
+	if (e->since != ENROLL_NO_RUN && w->chunk)
+		(void)gather_move(w->chunk, e->since,
+				  stats_sessions(w->config.stats)[e->session].previous, e->session);
+	if (!t->is_mine)
 		return true;
 	stats_add(&w->stats->received, 1);
-	if (fate == FATE_KEPT)
-		take_packet(w, batch, &p, &e, has_room);
+	if (is_packet)
+		keep_packet(w, batch, t, has_room);
 	else
-		end_packet(w, fate);
+		end_packet(w, t->fate);
 	return true;
 }
 
@@ -125,20 +165,35 @@ static void report(struct worker *w, uint64_t clock_ns)
 		handoff_set_watermark(w->config.handoff, clock_ns);
 }
 
-static void take_batch(struct worker *w, const struct batch *batch)
+typedef bool (*step_fn)(struct worker *, const struct batch *, unsigned i, struct taken *);
+
+/* Takes the step with each frame in order, and waits where it says so. */
+static void each_frame(struct worker *w, const struct batch *batch, step_fn step,
+		       struct taken *taken)
 {
 	struct bell *bell = handoff_worker_bell(w->config.handoff);
 
 	for (unsigned i = 0; i < batch->n; i++) {
-		while (!take_frame(w, batch, &batch->frame[i])) {
+		while (!step(w, batch, i, &taken[i])) {
 			bell_announce(bell);
-			if (take_frame(w, batch, &batch->frame[i])) {
+			if (step(w, batch, i, &taken[i])) {
 				bell_leave(bell);
 				break;
 			}
 			bell_wait(bell, IDLE_MS);
 		}
 	}
+}
+
+/* Step by step for all of the batch rather than packet by packet: what is remembered of the flows
+ * comes out of memory together (bench_kpi). */
+static void take_batch(struct worker *w, const struct batch *batch)
+{
+	struct taken taken[BATCH_MAX];
+
+	each_frame(w, batch, identify_frame, taken);
+	measure(w, taken, batch->n);
+	each_frame(w, batch, end_frame, taken);
 }
 
 static void publish_flows(struct worker *w)
