@@ -46,6 +46,8 @@ $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
+$(B)/bench_kpi: $(call obj,bench/bench_kpi.c bench/mix.c) $(B)/libprobe.a
+$(B)/mixgen: $(call obj,bench/mixgen.c bench/mix.c)
 $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/support/packet.c) \
 	$(B)/libprobe.a
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
@@ -55,7 +57,7 @@ $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libpro
 $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 	$(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(B)/libprobe.a
 $(if $(filter fuzz,$(SAN)),$(FUZZ): SANITIZE_fuzz += -fsanitize=fuzzer)
-$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(RING:tests/ring/%.c=$(B)/ring-%):
+$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -94,10 +96,10 @@ deps:
 deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
-check: all $(B)/unit $(B)/conform-xdp $(B)/events $(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ) deps-check
+check: all $(B)/unit $(B)/conform-xdp $(B)/events $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ) deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit $(B)/events deps-accept
+accept: all $(B)/unit $(B)/events $(B)/bench_kpi $(B)/mixgen deps-accept
 	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo
