@@ -76,7 +76,7 @@ def same(pages, last):
 
 # What labels of KPIs may be called, and be; a new one is to be thought about here.
 SESSION = {"source": r"[0-9a-f.:]+", "vni": r"[0-9]+", "generation": r"[0-9]+"}
-WORDS = {"l4": "tcp udp sctp icmp other", "protocol": "tcp udp sctp icmp other", "layer": "mirror ue",
+WORDS = {"l4": "tcp udp sctp icmp other ue_tcp", "protocol": "tcp udp sctp icmp other", "layer": "mirror ue",
          "transport": "tcp sctp", "side": "client server", "by": "client server", "version": "1 2 draft other"}
 WORD = r"[a-z][a-z_]*"  # of a row: reason, phase, kind, class, chunk, cause
 
