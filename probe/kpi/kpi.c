@@ -311,10 +311,21 @@ void kpi_expire(struct kpis *kpi, uint64_t now_ns)
 	sctp_expire(kpi->sctp, now_ns, EXPIRE_ASSOCIATIONS);
 }
 
+static void settle_flow(void *arg, const struct flow *flow, void *state_of_flow)
+{
+	struct kpi_flow *state = state_of_flow;
+	struct kpi_sink sink = sink_of(arg, flow->key.session, flow->last_ns);
+
+	sink.is_ue = flow->key.is_ue;
+	if (flow->key.proto == INNER_TCP)
+		tcp_settle(&sink, &state->tcp);
+}
+
 void kpi_finish(struct kpis *kpi, uint64_t now_ns)
 {
 	(void)flow_expire(kpi->flows, now_ns, UINT32_MAX);
 	sctp_finish(kpi->sctp, now_ns);
+	flow_each(kpi->flows, settle_flow, kpi);
 }
 
 const struct flow_counters *kpi_flows(const struct kpis *kpi)

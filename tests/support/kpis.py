@@ -18,8 +18,9 @@ SAMPLE = re.compile(r"^(vxprobe_\w+)\{(.*)\} (\S+)$", re.M)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 OF_SESSION = {"source", "vni", "generation"}
 DIRECTION = re.compile(r"_session_(ingress|egress|undirected)_")
-# What a session is called, and when its last packet came, is no KPI.
-LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$")
+# What a session is called, and when its last packet came, is no KPI; the interval of the loss comes from
+# blocks of ACKs, which each worker forms of its own flows.
+LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$|_loss_(low|high)_ratio$")
 # Times, and what is told by them: kinds of retransmission, idle ends.
 TIMED = re.compile(r"_seconds|_wireshark_|tcp_(out_of_order|retransmitted|connection_failures|rtt)|sctp_(heart|path|.*fail|.*ended)|"
                    r"flows|acked|gap|visible|unanswered|duplicate|excluded|icmp_echo_un|sctp_associations$")
