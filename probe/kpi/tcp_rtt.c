@@ -71,7 +71,8 @@ void tcp_rtt_stamped(struct tcp_rtt *rtt, uint32_t tsval, uint32_t now)
 		return;
 	rtt->tsval_max = tsval;
 	rtt->has_tsval_max = true;
-	if (rtt->has_tsval)
+	/* Its echo may have overtaken it: the next one is none. */
+	if (rtt->has_tsval || (rtt->has_echo && !tcp_is_behind(tsval, rtt->tsval)))
 		return;
 	rtt->tsval = tsval;
 	rtt->tsval_sent = now;
@@ -81,11 +82,14 @@ void tcp_rtt_stamped(struct tcp_rtt *rtt, uint32_t tsval, uint32_t now)
 bool tcp_rtt_echoed(struct tcp_rtt *rtt, uint32_t tsecr, uint32_t now, uint32_t *ticks)
 {
 	const uint32_t age = now - rtt->tsval_sent;
+	const bool is_first = rtt->has_tsval && tsecr == rtt->tsval;
 
-	if (!rtt->has_tsval || tcp_is_behind(rtt->tsval, tsecr))
+	if ((rtt->has_tsval || rtt->has_echo) && !is_first && !tcp_is_behind(tsecr, rtt->tsval))
 		return false;
+	rtt->tsval = tsecr;
+	rtt->has_echo = true;
 	rtt->has_tsval = false; /* echoed, or a later one was */
-	if (tsecr != rtt->tsval || age > TSVAL_AGE_MAX)
+	if (!is_first || age > TSVAL_AGE_MAX)
 		return false;
 	*ticks = age;
 	tcp_rtt_learn(rtt, age);

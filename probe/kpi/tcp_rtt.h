@@ -27,12 +27,12 @@ static inline uint32_t tcp_ticks(uint64_t ns)
 
 struct tcp_rtt {
 	uint32_t end[TCP_RTT_MAX], sent[TCP_RTT_MAX]; /* of n segments, the lowest first */
-	uint32_t tsval, tsval_sent;                   /* the timestamp under way */
-	uint32_t tsval_max;                           /* highest so far */
+	uint32_t tsval, tsval_sent; /* the timestamp under way; if none is, the latest echo */
+	uint32_t tsval_max;         /* highest so far */
 	uint16_t min; /* smallest of both and of what was learnt, in ticks, at most 65,535; 0: none
 		       */
 	uint8_t n;
-	bool has_tsval : 1, has_tsval_max : 1;
+	bool has_tsval : 1, has_echo : 1, has_tsval_max : 1;
 };
 
 /* A segment that ends at end was sent for the first time. False: not kept, too many are. */

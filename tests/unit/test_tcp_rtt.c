@@ -98,3 +98,13 @@ Test(tcp_rtt, smallest_is_learnt)
 	tcp_rtt_learn(&rtt, 0);
 	cr_assert_eq(rtt.min, 1);
 }
+
+Test(tcp_rtt, timestamp_that_its_echo_overtook_gives_no_sample)
+{
+	cr_assert_not(tcp_rtt_echoed(&rtt, 70, 1000, &ticks));
+	tcp_rtt_stamped(&rtt, 70, 1100);
+	cr_assert_not(tcp_rtt_echoed(&rtt, 70, 900000, &ticks));
+	tcp_rtt_stamped(&rtt, 71, 1000000);
+	cr_assert(tcp_rtt_echoed(&rtt, 71, 1000010, &ticks));
+	cr_assert_eq(ticks, 10);
+}
