@@ -22,7 +22,7 @@ static void expire(const struct kpi_sink *sink, struct icmp *icmp)
 		    (int64_t)(sink->time_ns - icmp->sent_ns[i]) < UNANSWERED_NS)
 			continue;
 		icmp->waiting &= (uint16_t) ~(1u << i);
-		if (kpi_sees_both(sink->session))
+		if (kpi_sees_both(sink))
 			kpi_count(sink, KPI_ICMP_UNANSWERED, 1);
 	}
 }
@@ -87,7 +87,7 @@ void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct pa
 
 void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp)
 {
-	if (kpi_sees_both(sink->session))
+	if (kpi_sees_both(sink))
 		kpi_count(sink, KPI_ICMP_UNANSWERED, (unsigned)__builtin_popcount(icmp->waiting));
 }
 

@@ -112,6 +112,7 @@ static void count_directions(const struct kpi_sink *sink, const struct flow *flo
 		kpi_add(sink->session, KPI_UNIDIRECTIONAL_TCP + l4, 1);
 		state->is_counted_one = true;
 	}
+	state->sees_both = kpi_sees_both(sink) ? 1 : -1;
 }
 
 static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
@@ -287,6 +288,7 @@ static void end_flow(void *arg, const struct flow *flow, const void *state_of_fl
 	kpi_add(sink.session, KPI_FLOWS_TCP + l4_of(&flow->key), UINT64_MAX); /* one less */
 	kpi_add(sink.session, ended_of(flow, state, why), 1);
 	sink.is_ue = flow->key.is_ue;
+	sink.sees_both = state->sees_both;
 	switch (flow->key.proto) {
 	case INNER_TCP:
 		tcp_ended(&sink, &state->tcp, flow, why);

@@ -29,6 +29,8 @@ struct kpi_flow {
 		struct icmp icmp;
 	};
 	bool is_counted_one, is_counted_both; /* as unidirectional; as bidirectional */
+	/* At the latest packet: when a flow is found to have ended depends on the hash. */
+	int8_t sees_both;
 };
 
 struct kpi_config {

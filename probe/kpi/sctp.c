@@ -200,10 +200,8 @@ void sctp_unreachable(struct sctp *sctp, const struct kpi_sink *sink, const stru
 	struct sctp_association *a = NULL;
 
 	while ((a = sctp_table_find(sctp->table, id, SCTP_ADDRESSES, a, &kind)))
-		if (a->state == SCTP_ASKED && a->asker == direction) {
+		if (a->state == SCTP_ASKED && a->asker == direction)
 			sctp_setup_failed(sink, a, KPI_SCTP_FAILED_UNREACHABLE);
-			sctp_life_end(sink, a, KPI_SCTP_ENDED_ABORT);
-		}
 }
 
 /* ---- time ---- */

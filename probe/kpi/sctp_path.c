@@ -103,7 +103,7 @@ void sctp_path_heartbeat_ack(const struct kpi_sink *sink, struct sctp_paths *p, 
 
 static void miss(const struct kpi_sink *sink, struct sctp_path *path, unsigned side)
 {
-	if (!kpi_sees_both(sink->session))
+	if (!kpi_sees_both(sink))
 		return;
 	kpi_count(sink, KPI_SCTP_HEARTBEATS_UNANSWERED, 1);
 	if (path->missed[side] < FAILED_AFTER && ++path->missed[side] == FAILED_AFTER)

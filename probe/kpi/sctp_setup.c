@@ -87,7 +87,7 @@ void sctp_setup_up(const struct kpi_sink *sink, struct sctp_association *a)
 {
 	a->state = SCTP_UP;
 	kpi_count(sink, KPI_SCTP_ASSOCIATIONS, 1);
-	if (a->is_asked)
+	if (a->has_init) /* also what was counted as failed, and came up when it was asked again */
 		kpi_count(sink, KPI_SCTP_ESTABLISHED, 1);
 	a->is_asked = false;
 }
@@ -103,6 +103,6 @@ void sctp_setup_failed(const struct kpi_sink *sink, struct sctp_association *a, 
 
 void sctp_setup_expire(const struct kpi_sink *sink, struct sctp_association *a)
 {
-	if (a->is_asked && sink->time_ns > a->asked_ns + TIMEOUT_NS && kpi_sees_both(sink->session))
+	if (a->is_asked && sink->time_ns > a->asked_ns + TIMEOUT_NS && kpi_sees_both(sink))
 		sctp_setup_failed(sink, a, KPI_SCTP_FAILED_TIMEOUT);
 }

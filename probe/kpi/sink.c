@@ -51,16 +51,21 @@ void kpi_observe(const struct kpi_sink *sink, enum kpi_histogram which, uint64_t
 
 void kpi_see(const struct kpi_sink *sink, enum kpi_group group)
 {
-	const uint32_t bit = 1u << (sink->is_ue ? group + UE_GROUP : group);
+	const bool is_tcp = group >= KPI_GROUP_TCP && group <= KPI_GROUP_TCP_LOSS;
+	const uint32_t bit = 1u << (sink->is_ue && is_tcp ? group + UE_GROUP : group);
 
 	if (!(sink->session->groups & bit))
 		__atomic_store_n(&sink->session->groups, sink->session->groups | bit,
 				 __ATOMIC_RELAXED);
 }
 
-bool kpi_sees_both(const struct kpi_session *s)
+bool kpi_sees_both(const struct kpi_sink *sink)
 {
+	const struct kpi_session *s = sink->session;
 	uint64_t one = 0, both = 0;
+
+	if (sink->sees_both)
+		return sink->sees_both > 0;
 
 	for (enum kpi_l4 l4 = KPI_L4_TCP; l4 <= KPI_L4_ICMP; l4++) {
 		one += s->value[KPI_UNIDIRECTIONAL_TCP + l4];

@@ -42,7 +42,7 @@ enum kpi_histogram {
 /* The order of the rows that have a label l4 or protocol. */
 enum kpi_l4 { KPI_L4_TCP, KPI_L4_UDP, KPI_L4_SCTP, KPI_L4_ICMP, KPI_L4_OTHER, KPI_L4_UE_TCP };
 
-struct kpi_session {      /* of one worker */
+struct kpi_session {                /* of one worker */
 	uint64_t first_ns, last_ns; /* packets, source clock; 0: none yet */
 	/* Of a gauge only the sum over all workers means something, and it may wrap on the way. */
 	uint64_t value[KPI_MAX];
@@ -69,6 +69,8 @@ struct kpi_sink {
 	uint64_t time_ns; /* of the packet */
 	/* Inside GTP-U: every TCP row is counted as the row of the same name of layer "ue". */
 	bool is_ue;
+	/* What kpi_sees_both says: 1 yes, -1 no; 0: as it is now. */
+	int8_t sees_both;
 };
 
 /* Adds to a value of this thread's. */
@@ -88,4 +90,4 @@ void kpi_see(const struct kpi_sink *sink, enum kpi_group group);
  * May silence be taken for the lack of an answer? Only where the session is known to mirror both
  * directions: more flows were seen in both than in one. Else no timeout is counted.
  */
-bool kpi_sees_both(const struct kpi_session *session);
+bool kpi_sees_both(const struct kpi_sink *sink);

@@ -115,7 +115,7 @@ void tcp_ended(const struct kpi_sink *sink, const struct tcp *tcp, const struct 
 		return;
 	kpi_count(sink, KPI_TCP_CONNECTION_DURATION, flow->last_ns - flow->first_ns);
 	if (tcp_handshake_is_unanswered(&tcp->handshake) && !tcp->handshake.is_reset &&
-	    kpi_sees_both(sink->session))
+	    kpi_sees_both(sink))
 		kpi_count(sink, KPI_TCP_FAILED_TIMEOUT, 1);
 }
 

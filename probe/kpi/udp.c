@@ -20,14 +20,12 @@ uint32_t udp_idle_s(const struct flow *flow)
 
 void udp_ended(const struct kpi_sink *sink, const struct udp *udp, const struct flow *flow)
 {
-	if (!is_both(flow) && !udp->is_refused && kpi_sees_both(sink->session))
+	if (!is_both(flow) && !udp->is_refused && kpi_sees_both(sink))
 		kpi_count(sink, KPI_UDP_UNANSWERED, 1);
 }
 
 void udp_refused(const struct kpi_sink *sink, struct udp *udp)
 {
-	/* The answer of the other side's kernel: what it sends is mirrored. */
-	kpi_see(sink, KPI_GROUP_UDP_BOTH);
 	kpi_count(sink, KPI_UDP_REFUSED, 1);
 	udp->is_refused = true;
 }

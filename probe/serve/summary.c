@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KPIS_MAX 4 /* of a count */
+#define KPIS_MAX 6 /* of a count */
 
 struct count_row {
 	unsigned n;
