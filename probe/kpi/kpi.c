@@ -66,10 +66,11 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 		__atomic_store_n(&s->last_ns, p->packet->time_ns, __ATOMIC_RELAXED);
 }
 
-static bool is_copy(struct kpis *kpi, struct kpi_session *session, const struct kpi_packet *p)
+static bool is_copy(struct kpis *kpi, struct kpi_session *session, const struct kpi_packet *p,
+		    uint64_t print)
 {
 	const enum duplicate which = duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session,
-						      p->packet, p->dissected);
+						      print, p->packet, p->dissected);
 
 	if (which == DUPLICATE_NONE)
 		return false;
@@ -199,7 +200,9 @@ static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const s
 	if (!dissect_gtpu(p->packet->data, p->packet->len, p->dissected, &inner) ||
 	    !inner.has_flow || inner.key.proto != INNER_TCP)
 		return;
-	if (duplicates_judge(kpi->duplicates, DUPLICATES_OF * p->session + 1, p->packet, &inner) ==
+	const uint32_t tunnels = DUPLICATES_OF * p->session + 1;
+	const uint64_t print = duplicates_print(kpi->duplicates, tunnels, p->packet, &inner);
+	if (duplicates_judge(kpi->duplicates, tunnels, print, p->packet, &inner) ==
 	    DUPLICATE_COPY) {
 		kpi_add(sink.session, KPI_TUNNEL_COPIES, 1);
 		return;
@@ -212,8 +215,25 @@ static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const s
 		p->dissected->marks |= 1u << MARK_FLOW_FULL;
 }
 
-static void take_packet(struct kpis *kpi, const struct kpi_packet *p,
-			const struct flow_place *place)
+/* What is found of each packet of a batch before the first is taken. */
+struct ahead {
+	uint64_t print;
+	struct flow_place place; /* of a packet that has a flow */
+};
+
+static struct ahead look_ahead(const struct kpis *kpi, const struct kpi_packet *p)
+{
+	struct ahead ahead = {.print = duplicates_print(kpi->duplicates, DUPLICATES_OF * p->session,
+							p->packet, p->dissected)};
+
+	if (p->dissected->has_flow) {
+		p->dissected->key.session = p->session;
+		ahead.place = flow_place(kpi->flows, &p->dissected->key);
+	}
+	return ahead;
+}
+
+static void take_packet(struct kpis *kpi, const struct kpi_packet *p, const struct ahead *ahead)
 {
 	const struct kpi_sink sink = sink_of(kpi, p->session, p->packet->time_ns);
 	struct dissected *d = p->dissected;
@@ -221,7 +241,7 @@ static void take_packet(struct kpis *kpi, const struct kpi_packet *p,
 	const uint32_t bytes = d->ip_len ? d->ip_len : d->wire_len - d->l3;
 
 	kpi_see(&sink, KPI_GROUP_FEED);
-	if (is_copy(kpi, sink.session, p))
+	if (is_copy(kpi, sink.session, p, ahead->print))
 		return;
 	count_volume(sink.session, p, bytes);
 	if (d->key.version) {
@@ -232,7 +252,7 @@ static void take_packet(struct kpis *kpi, const struct kpi_packet *p,
 		take_icmp_error(kpi, &sink, p);
 		return;
 	}
-	if (!take_flow(kpi, &sink, p->packet, d, place, bytes))
+	if (!take_flow(kpi, &sink, p->packet, d, &ahead->place, bytes))
 		d->marks |= 1u << MARK_FLOW_FULL;
 	if (d->key.proto == INNER_UDP)
 		take_tunnelled(kpi, sink, p);
@@ -240,20 +260,16 @@ static void take_packet(struct kpis *kpi, const struct kpi_packet *p,
 
 void kpi_batch(struct kpis *kpi, const struct kpi_packet *p, unsigned n)
 {
-	struct flow_place place[BATCH_MAX];
+	struct ahead ahead[BATCH_MAX];
 
-	for (unsigned i = 0; i < n; i++) {
-		if (!p[i].dissected->has_flow)
-			continue;
-		p[i].dissected->key.session = p[i].session;
-		place[i] = flow_place(kpi->flows, &p[i].dissected->key);
-	}
+	for (unsigned i = 0; i < n; i++)
+		ahead[i] = look_ahead(kpi, &p[i]);
 	for (unsigned i = 0; i < n; i++)
 		if (p[i].dissected->has_flow)
-			flow_fetch(kpi->flows, &place[i], &p[i].dissected->key,
+			flow_fetch(kpi->flows, &ahead[i].place, &p[i].dissected->key,
 				   p[i].packet->time_ns);
 	for (unsigned i = 0; i < n; i++)
-		take_packet(kpi, &p[i], &place[i]);
+		take_packet(kpi, &p[i], &ahead[i]);
 }
 
 void kpi_packet(struct kpis *kpi, const struct kpi_packet *p)

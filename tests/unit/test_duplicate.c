@@ -38,7 +38,8 @@ static enum duplicate judge(struct build *b, uint64_t us)
 	struct dissected d;
 
 	dissect_frame(p.data, p.len, p.cap_len, &d);
-	return duplicates_judge(duplicates, session, &p, &d);
+	return duplicates_judge(duplicates, session, duplicates_print(duplicates, session, &p, &d),
+				&p, &d);
 }
 
 /* A datagram that is like no other number's. */
@@ -189,7 +190,8 @@ Test(duplicate, no_cut_reads_beyond_the_packet)
 			.data = packet_guard(build_data(&b), n), .len = n, .cap_len = n};
 		struct dissected d;
 		dissect_frame(p.data, n, n, &d);
-		(void)duplicates_judge(duplicates, 0, &p, &d);
+		(void)duplicates_judge(duplicates, 0, duplicates_print(duplicates, 0, &p, &d), &p,
+				       &d);
 	}
 }
 
