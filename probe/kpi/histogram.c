@@ -32,7 +32,7 @@ static const uint64_t edges[] = {
 	8000000000, 8724061861, 9513656920, 10000000000, 10374716437, 11313708498, 12337686603, 13454342644, 14672064691,
 	16000000000, 17448123722, 19027313840, 20749432874, 22627416997, 24675373206, 26908685288, 29344129382,
 	32000000000, 34896247445, 38054627680, 41498865748, 45254833995, 49350746413, 53817370576, 58688258765,
-	64000000000,
+	64000000000, UINT64_MAX,
 };
 static const uint64_t classic_edges[] = {
 	100000, 250000, 500000,
@@ -40,31 +40,49 @@ static const uint64_t classic_edges[] = {
 	10000000, 25000000, 50000000,
 	100000000, 250000000, 500000000,
 	1000000000, 2500000000, 5000000000,
-	10000000000,
+	10000000000, UINT64_MAX,
+};
+
+/* Numbers of the first edges that are not below 2^i ns. */
+static const struct {
+	uint8_t edge, classic;
+} of_power[] = {
+	{0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0}, {0, 0},
+	{1, 0}, {9, 0}, {17, 0}, {25, 0}, {33, 0}, {41, 0}, {49, 0}, {58, 1}, {67, 2}, {76, 3},
+	{85, 4}, {93, 4}, {102, 5}, {111, 6}, {120, 7}, {129, 8}, {138, 9}, {147, 10}, {155, 11}, {163, 12},
+	{171, 13}, {179, 13}, {188, 14}, {197, 15}, {206, 16}, {214, 16},
 };
 /* clang-format on */
 
-#define EDGES (sizeof(edges) / sizeof(edges[0]))
-static_assert(EDGES + 1 == HISTOGRAM_BUCKETS, "the last bucket has no edge");
-static_assert(sizeof(classic_edges) / sizeof(classic_edges[0]) == HISTOGRAM_CLASSIC, "all of them");
+/* The last bucket has no edge, nor has the last classic one. */
+#define EDGES (HISTOGRAM_BUCKETS - 1)
+static_assert(sizeof(edges) / sizeof(edges[0]) == HISTOGRAM_BUCKETS, "all of them");
+static_assert(sizeof(classic_edges) / sizeof(classic_edges[0]) == HISTOGRAM_CLASSIC + 1, "all");
 
+/* From a power of two to the next there are at most so many, and one classic one. */
+#define EDGES_OF_POWER 9
+
+static unsigned log2_of(uint64_t ns)
+{
+	return 63 - (unsigned)__builtin_clzll(ns | 1);
+}
+
+/* Asks all edges that may be its own instead of searching: a search is a branch guessed wrong. */
 unsigned histogram_bucket(uint64_t ns)
 {
-	unsigned low = 0, high = EDGES;
+	if (ns > edges[EDGES - 1])
+		return EDGES;
+	const unsigned first = of_power[log2_of(ns)].edge;
+	unsigned bucket = first;
 
-	while (low < high) {
-		const unsigned middle = (low + high) / 2;
-		if (ns <= edges[middle])
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
+	for (unsigned i = 0; i < EDGES_OF_POWER; i++)
+		bucket += ns > edges[first + i];
+	return bucket;
 }
 
 uint64_t histogram_edge(unsigned bucket)
 {
-	return bucket < EDGES ? edges[bucket] : UINT64_MAX;
+	return edges[bucket < EDGES ? bucket : EDGES];
 }
 
 uint64_t histogram_classic_edge(unsigned i)
@@ -80,11 +98,11 @@ static void add(uint64_t *field, uint64_t n)
 
 static unsigned classic_bucket(uint64_t ns)
 {
-	unsigned i = 0;
+	if (ns > classic_edges[HISTOGRAM_CLASSIC - 1])
+		return HISTOGRAM_CLASSIC;
+	const unsigned first = of_power[log2_of(ns)].classic;
 
-	while (i < HISTOGRAM_CLASSIC && ns > classic_edges[i])
-		i++;
-	return i;
+	return first + (ns > classic_edges[first]);
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns, uint64_t time_ns)

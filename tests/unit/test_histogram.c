@@ -54,6 +54,47 @@ Test(histogram, upper_edge_belongs_to_its_bucket)
 	cr_assert_eq(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
 }
 
+/* By asking one edge after the other. */
+static unsigned bucket_by_search(uint64_t ns)
+{
+	unsigned i = 0;
+
+	while (ns > histogram_edge(i))
+		i++;
+	return i;
+}
+
+static unsigned classic_by_search(uint64_t ns)
+{
+	unsigned i = 0;
+
+	while (i < HISTOGRAM_CLASSIC && ns > histogram_classic_edge(i))
+		i++;
+	return i;
+}
+
+static void expect_found(uint64_t ns)
+{
+	struct histogram h = {0};
+
+	histogram_add(&h, ns, 1);
+	cr_expect_eq(h.bucket[bucket_by_search(ns)], 1, "%ju ns", (uintmax_t)ns);
+	cr_expect_eq(h.exemplar[classic_by_search(ns)].time_ns, 1, "%ju ns", (uintmax_t)ns);
+}
+
+Test(histogram, every_sample_is_found_its_buckets)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		for (int off = -1; off <= 1; off++)
+			expect_found(histogram_edge(i) + (uint64_t)off);
+	for (unsigned power = 0; power < 64; power++)
+		for (int off = -1; off <= 1; off++)
+			expect_found((UINT64_C(1) << power) + (uint64_t)off);
+	srand(1);
+	for (unsigned i = 0; i < 100000; i++)
+		expect_found((uint64_t)exp2((double)rand() / RAND_MAX * 40));
+}
+
 Test(histogram, no_sample_is_more_than_nine_percent_below_its_edge)
 {
 	for (unsigned i = 1; i < HISTOGRAM_BUCKETS - 1; i++)
