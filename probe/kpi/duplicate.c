@@ -1,5 +1,6 @@
 #include "kpi/duplicate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,36 +15,51 @@
 #define SETS 4096
 #define WAYS 4 /* of one cache line */
 
+/* In 1,024 ns; both times are rounded down. */
+#define WINDOW ((DUPLICATE_WINDOW_NS >> 10) + 1)
+
 /* How far back a session is judged, in packets that vote. */
 #define MEMORY 256
 
-/* Bytes behind the transport header that have to be equal too: IPv6 has no identification. */
+/* Bytes behind the transport header that have to be equal too: IPv6 has no identification. What
+ * is not TCP or SCTP, whose numbers tell packets apart, is compared up to the shortest cut that is
+ * recommended (README). */
 #define PAYLOAD_LEN 16
+#define FRAME_LEN   128
 
 #define GTPU_PORT       2152
 #define GTPU_END_MARKER 254
 
 struct entry {
-	uint64_t print;  /* fingerprint; lowest bit: it has come again */
-	uint32_t time;   /* of the first one, in 1,024 ns; wraps in 73 minutes */
-	uint32_t number; /* among the session's packets that vote; 0: it does not */
+	uint64_t print; /* fingerprint; lowest bit: it has come again */
+	uint32_t time;  /* of the first one, in 1,024 ns; wraps in 73 minutes */
+	uint32_t is_voter;
 };
 
 struct set {
 	_Alignas(64) struct entry entry[WAYS];
 };
 
-/* Of the packets of a session that vote. */
+/*
+ * The packets of a session that vote. Whether one comes again is known when it did, or when it is
+ * older than the window:
+ *
+ *   single │ pending: in steps of 1.05 ms  │▶ time
+ *          └ slot[0] ... slot[SLOTS - 1] ──┘
+ */
+#define STEP_SHIFT 10 /* from 1,024 ns */
+#define STEPS_MASK (UINT32_MAX >> STEP_SHIFT)
+#define SLOTS      6
+
 struct votes {
-	uint32_t latest; /* number of the latest one */
-	uint32_t judged; /* of the latest one that has come again: so far copies have had their time
-			  */
-	uint32_t since;  /* from here on is counted */
-	uint32_t again;  /* how many from since to judged have come again */
+	uint32_t step;           /* number of the step of the last slot */
+	uint16_t pending[SLOTS]; /* have not come again yet */
+	uint16_t single, again;  /* halved together: MEMORY */
 };
 
-/* Words in pairs: two of numbers, the addresses, a transport header and PAYLOAD_LEN behind it. */
-#define PAIRS_MAX (1 + 32 / 16 + (60 + PAYLOAD_LEN + 15) / 16)
+/* Words in pairs: two of numbers, the addresses, the rest. */
+#define PAIRS_MAX (1 + 32 / 16 + FRAME_LEN / 16)
+static_assert(60 + PAYLOAD_LEN <= FRAME_LEN, "the longest transport header");
 
 /*
  * Of the prints, secret and random. A print is NH (UMAC; Black and others, 1999), which takes two
@@ -125,7 +141,9 @@ static bool has_ip(const struct packet *p, const struct dissected *in)
 /* From the transport header on. */
 static uint32_t rest_len(const struct packet *p, const struct dissected *in, uint32_t rest)
 {
-	const uint32_t wanted = in->payload + PAYLOAD_LEN;
+	const bool is_numbered = in->key.proto == INNER_TCP || in->key.proto == INNER_SCTP;
+	const uint32_t least = in->payload + PAYLOAD_LEN;
+	const uint32_t wanted = is_numbered || least > FRAME_LEN ? least : FRAME_LEN;
 	const uint32_t end = p->len < wanted ? p->len : wanted;
 
 	return rest < end ? end - rest : 0;
@@ -177,7 +195,7 @@ static struct entry *find(struct set *set, uint64_t print, uint32_t time)
 		struct entry *e = &set->entry[i];
 		const int32_t age = (int32_t)(time - e->time);
 		if ((e->print & ~UINT64_C(1)) == print &&
-		    (uint32_t)(age < 0 ? -age : age) <= DUPLICATE_WINDOW_NS >> 10)
+		    (uint32_t)(age < 0 ? -age : age) <= WINDOW)
 			return e;
 	}
 	return NULL;
@@ -186,28 +204,71 @@ static struct entry *find(struct set *set, uint64_t print, uint32_t time)
 /* The latest is the first, the oldest falls out. */
 static void remember(struct set *set, struct entry latest)
 {
-	memmove(&set->entry[1], &set->entry[0], (WAYS - 1) * sizeof(latest));
+	for (unsigned i = WAYS - 1; i > 0; i--)
+		set->entry[i] = set->entry[i - 1];
 	set->entry[0] = latest;
 }
 
-static void vote(struct votes *v, struct entry *e)
+static void halve(struct votes *v)
 {
-	if (!e->number || e->print & 1)
-		return;
-	e->print |= 1;
-	v->again++;
-	if ((int32_t)(e->number - v->judged) > 0)
-		v->judged = e->number;
-	if (v->judged - v->since > MEMORY) {
-		v->since += (v->judged - v->since) / 2;
+	if (v->single + v->again > MEMORY) {
+		v->single /= 2;
 		v->again /= 2;
 	}
 }
 
-/* More than a third: also where the copies of one direction come alone. */
+/* What is older than the slots has not come again. Time may go back a little: nothing moves; if it
+ * goes back further, the source has begun anew. */
+static void pass_time(struct votes *v, uint32_t step)
+{
+	const uint32_t steps = step - v->step;
+
+	if (-steps <= SLOTS)
+		return;
+	for (uint32_t i = 0; i < steps && i < SLOTS; i++) {
+		v->single += v->pending[0];
+		halve(v);
+		memmove(&v->pending[0], &v->pending[1], sizeof(v->pending) - sizeof(v->pending[0]));
+		v->pending[SLOTS - 1] = 0;
+	}
+	v->step = step;
+}
+
+/* The slot of a packet so many steps ago; NULL: it is older than all. */
+static uint16_t *slot_of(struct votes *v, uint32_t ago)
+{
+	return ago < SLOTS ? &v->pending[SLOTS - 1 - ago] : NULL;
+}
+
+static void take_voter(struct votes *v, uint32_t step)
+{
+	uint16_t *slot = slot_of(v, v->step - step);
+
+	if (slot && *slot < UINT16_MAX / 2)
+		++*slot;
+}
+
+static void vote(struct votes *v, struct entry *e, uint32_t now)
+{
+	if (!e->is_voter || e->print & 1)
+		return;
+	/* Of one that lies ahead, the time having gone back, the slot is the latest. */
+	const uint32_t ago = (now >> STEP_SHIFT) - (e->time >> STEP_SHIFT);
+	uint16_t *slot = slot_of(v, (int32_t)(now - e->time) < 0 ? 0 : ago & STEPS_MASK);
+	e->print |= 1;
+	if (slot && *slot)
+		--*slot;
+	else if (v->single)
+		v->single--;
+	v->again++;
+	halve(v);
+}
+
+/* More than a third of those of which it is known: also where the copies of one direction come
+ * alone. */
 static bool is_doubled(const struct votes *v)
 {
-	return v->again * 3 > v->judged - v->since;
+	return v->again * 2 > v->single;
 }
 
 enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t print,
@@ -216,17 +277,20 @@ enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t
 	if (!print)
 		return DUPLICATE_NONE;
 	const uint32_t time = (uint32_t)(p->time_ns >> 10);
+	const uint32_t step = (uint32_t)(p->time_ns >> (10 + STEP_SHIFT));
 	struct set *set = set_of(d, print);
 	struct votes *v = &d->sessions[session];
 	struct entry *e = find(set, print, time);
 
+	pass_time(v, step);
 	if (e) {
-		vote(v, e);
+		vote(v, e, time);
 		return is_doubled(v) ? DUPLICATE_COPY : DUPLICATE_HONEST;
 	}
-	remember(set, (struct entry){.print = print,
-				     .time = time,
-				     .number = is_repeatable(p, in) ? 0 : ++v->latest});
+	const bool is_voter = !is_repeatable(p, in);
+	remember(set, (struct entry){.print = print, .time = time, .is_voter = is_voter});
+	if (is_voter)
+		take_voter(v, step);
 	return DUPLICATE_NONE;
 }
 

@@ -4,13 +4,14 @@
  *
  * Two packets of a session are the same when all is equal that a sender changes from packet to
  * packet: addresses, protocol, IP length, IPv4 identification and fragment offset, transport header
- * with its options, and the first 16 bytes behind it; not TTL and IP checksum, which routers
- * change. They must come within 5 ms (kpis.md 1.1: earlier than any retransmission).
+ * with its options, and the first 16 bytes behind it, or where that is not TCP or SCTP the first
+ * 128 of the frame; not TTL and IP checksum, which routers change. They must come within 5 ms
+ * (kpis.md 1.1: earlier than any retransmission).
  *
  * Some packets are honestly sent twice: duplicate ACKs and GTP-U end markers. So copies are left
- * out only in a session that is doubled as a whole: of its packets, up to the one that has just
- * come again, more than a third have come again. The packets that are honestly sent twice do not
- * vote.
+ * out only in a session that is doubled as a whole: of its latest packets, as far as it is known
+ * whether they come again, more than a third do. The packets that are honestly sent twice do not
+ * vote. In its first 5 ms a session is doubled as soon as one packet comes again.
  *
  * One per worker, called by it alone. All memory is allocated at open.
  */

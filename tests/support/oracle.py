@@ -8,6 +8,7 @@ tunnel's length). Frames keep their numbers: the Nth of one is the Nth of the ot
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import capture
@@ -98,8 +99,8 @@ def inside_gtpu(frame):
 
 
 def fingerprint(frame):
-    """What no router changes of the IP packet in an Ethernet frame."""
-    ip = bytearray(frame[ip_at(frame):])
+    """What no router changes of the IP packet in an Ethernet frame, as far as the probe looks."""
+    ip = bytearray(frame[ip_at(frame):128])
     if ip[0] >> 4 == 4:
         ip[8] = ip[10] = ip[11] = 0
     else:
@@ -115,10 +116,11 @@ def check_copies(path, copies, inside=lambda frame: frame):
         if not frame or not ip_at(frame):
             continue
         key = fingerprint(frame)
-        age = abs(p.time_ns - seen.get(key, 0))
-        if number in copies and age > COPY_NS:
+        is_copy = key in seen and abs(p.time_ns - seen[key]) <= COPY_NS
+        if number in copies and not is_copy:
             raise Wrong(f"{path.parent.name}: frame {number} was left out as a copy, and is none")
-        seen[key] = p.time_ns if age > COPY_NS else seen[key]
+        if not is_copy:
+            seen[key] = p.time_ns
 
 
 def wrap(build, path, folder, *options):
@@ -201,3 +203,9 @@ def events(build, wrapped):
         _, frame, rest = line.split(" ", 2)
         metric, change = rest.rsplit(" ", 1)
         yield int(frame), metric, int(change)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: oracle.py BUILD_DIR CAPTURE FOLDER: makes ethernet.pcap in there, as wrap() has it")
+    wrap(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -138,6 +138,19 @@ Test(duplicate, copies_that_come_in_bulk_later_are_copies)
 					     copy ? DUPLICATE_COPY : DUPLICATE_NONE);
 }
 
+Test(duplicate, copies_in_any_order_are_copies)
+{
+	for (uint16_t burst = 0; burst < 20; burst++) {
+		for (uint16_t i = 0; i < 10; i++)
+			cr_assert_eq(take((uint16_t)(10 * burst + i), 10000u * burst + i),
+				     DUPLICATE_NONE);
+		for (uint16_t i = 10; i > 0; i--)
+			cr_assert_eq(
+				take((uint16_t)(10 * burst + i - 1), 10000u * burst + 5000u - i),
+				DUPLICATE_COPY);
+	}
+}
+
 Test(duplicate, copies_of_one_direction_are_copies)
 {
 	for (uint16_t i = 1; i < 1000; i++) {
@@ -158,7 +171,8 @@ Test(duplicate, what_is_honestly_sent_thrice_stays)
 	take_end_marker(1010);
 	cr_assert_eq(take_end_marker(1020), DUPLICATE_HONEST);
 	cr_assert_eq(take_end_marker(1030), DUPLICATE_HONEST);
-	cr_assert_eq(take(9, 1040), DUPLICATE_HONEST, "one packet is not a doubled session");
+	take(10, 20000);
+	cr_assert_eq(take(10, 20040), DUPLICATE_HONEST, "one packet is not a doubled session");
 }
 
 Test(duplicate, in_a_doubled_session_they_are_copies)
