@@ -96,7 +96,11 @@ deps:
 deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
-check: all $(B)/unit $(B)/conform-xdp $(B)/events $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ) deps-check
+# All that is compiled.
+everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(B)/bench_kpi $(B)/mixgen \
+	$(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ)
+
+check: everything deps-check
 	tests/run $(B)
 
 accept: all $(B)/unit $(B)/events $(B)/bench_kpi $(B)/mixgen deps-accept
@@ -129,5 +133,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: FORCE all deps deps-check deps-accept deps-demo deps-lint check accept fuzz demo bench lint install clean
+.PHONY: FORCE all everything deps deps-check deps-accept deps-demo deps-lint check accept fuzz demo bench lint install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
