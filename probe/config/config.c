@@ -142,8 +142,9 @@ static int check_stdout(const struct config *c, struct err *err)
 {
 	if (!c->json || !c->metrics || strcmp(c->metrics, "-"))
 		return 0;
-	return err_set(err, -EINVAL,
-		       "--json and --metrics - both write to standard output: give --metrics a file");
+	return err_set(
+		err, -EINVAL,
+		"--json and --metrics - both write to standard output: give --metrics a file");
 }
 
 static int check_contradictions(const struct config *c, struct err *err)
