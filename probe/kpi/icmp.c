@@ -85,6 +85,11 @@ void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct pa
 		reply(sink, icmp, sequence, d->direction);
 }
 
+uint32_t icmp_idle_s(const struct icmp *icmp)
+{
+	return icmp->waiting ? ICMP_IDLE_WAITING_S : 0;
+}
+
 void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp)
 {
 	if (kpi_sees_both(sink))

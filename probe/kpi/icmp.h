@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 #define ICMP_UNANSWERED_S 5
+/* A flow with a request that waits ends so soon, or the request would be told minutes later. */
+#define ICMP_IDLE_WAITING_S 10
 
 /* Those of 5 s at two a second, and some. */
 #define ICMP_WAITING 12
@@ -35,6 +37,8 @@ enum icmp_verdict { ICMP_NO_ERROR, ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE, ICMP
 /* An echo, with its flow's state. */
 void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct packet *packet,
 		 const struct dissected *d);
+/* After so much silence the flow is over; 0: after the usual time. */
+uint32_t icmp_idle_s(const struct icmp *icmp);
 /* The flow fell silent; sink is of its last packet's time. */
 void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp);
 /*

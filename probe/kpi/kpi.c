@@ -138,6 +138,7 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 	case INNER_ICMP:
 	case INNER_ICMPV6:
 		icmp_packet(sink, &state->icmp, p, d);
+		idle_s = icmp_idle_s(&state->icmp);
 		break;
 	default:
 		break;

@@ -121,6 +121,14 @@ Test(icmp, reply_before_its_request_by_time_is_no_sample)
 	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 0);
 }
 
+Test(icmp, flow_with_a_request_that_waits_is_soon_over)
+{
+	ask(0, 1);
+	cr_assert_eq(icmp_idle_s(&icmp), 10);
+	answer(1, 1);
+	cr_assert_eq(icmp_idle_s(&icmp), 0);
+}
+
 Test(icmp, request_is_unanswered_after_five_seconds)
 {
 	counted_sees_both();
