@@ -22,8 +22,7 @@ static void expire(const struct kpi_sink *sink, struct icmp *icmp)
 		    (int64_t)(sink->time_ns - icmp->sent_ns[i]) < UNANSWERED_NS)
 			continue;
 		icmp->waiting &= (uint16_t) ~(1u << i);
-		if (kpi_sees_both(sink))
-			kpi_count(sink, KPI_ICMP_UNANSWERED, 1);
+		kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED, 1);
 	}
 }
 
@@ -92,8 +91,8 @@ uint32_t icmp_idle_s(const struct icmp *icmp)
 
 void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp)
 {
-	if (kpi_sees_both(sink))
-		kpi_count(sink, KPI_ICMP_UNANSWERED, (unsigned)__builtin_popcount(icmp->waiting));
+	kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED,
+			  (unsigned)__builtin_popcount(icmp->waiting));
 }
 
 /* ---- errors ---- */

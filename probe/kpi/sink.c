@@ -73,3 +73,11 @@ bool kpi_sees_both(const struct kpi_sink *sink)
 	}
 	return both > one;
 }
+
+void kpi_count_silence(const struct kpi_sink *sink, enum kpi_group group, enum kpi kpi, uint64_t n)
+{
+	if (!n || !kpi_sees_both(sink))
+		return;
+	kpi_see(sink, group);
+	kpi_count(sink, kpi, n);
+}

@@ -91,3 +91,6 @@ void kpi_see(const struct kpi_sink *sink, enum kpi_group group);
  * directions: more flows were seen in both than in one. Else no timeout is counted.
  */
 bool kpi_sees_both(const struct kpi_sink *sink);
+/* Counts n times that nothing answered, if so. From then on the session has series of the group,
+ * also where nothing ever answered. */
+void kpi_count_silence(const struct kpi_sink *sink, enum kpi_group group, enum kpi kpi, uint64_t n);

@@ -114,9 +114,8 @@ void tcp_ended(const struct kpi_sink *sink, const struct tcp *tcp, const struct 
 	if (why != FLOW_IDLE)
 		return;
 	kpi_count(sink, KPI_TCP_CONNECTION_DURATION, flow->last_ns - flow->first_ns);
-	if (tcp_handshake_is_unanswered(&tcp->handshake) && !tcp->handshake.is_reset &&
-	    kpi_sees_both(sink))
-		kpi_count(sink, KPI_TCP_FAILED_TIMEOUT, 1);
+	if (tcp_handshake_is_unanswered(&tcp->handshake) && !tcp->handshake.is_reset)
+		kpi_count_silence(sink, KPI_GROUP_TCP_BOTH, KPI_TCP_FAILED_TIMEOUT, 1);
 }
 
 void tcp_unreachable(const struct kpi_sink *sink, struct tcp *tcp, unsigned direction)
@@ -124,5 +123,6 @@ void tcp_unreachable(const struct kpi_sink *sink, struct tcp *tcp, unsigned dire
 	if (!tcp_handshake_is_unanswered(&tcp->handshake) || direction != tcp->handshake.client)
 		return;
 	tcp->handshake.has_failed = true;
+	kpi_see(sink, KPI_GROUP_TCP_BOTH); /* the error came the other way */
 	kpi_count(sink, KPI_TCP_FAILED_UNREACHABLE, 1);
 }

@@ -20,8 +20,8 @@ uint32_t udp_idle_s(const struct flow *flow)
 
 void udp_ended(const struct kpi_sink *sink, const struct udp *udp, const struct flow *flow)
 {
-	if (!is_both(flow) && !udp->is_refused && kpi_sees_both(sink))
-		kpi_count(sink, KPI_UDP_UNANSWERED, 1);
+	if (!is_both(flow) && !udp->is_refused)
+		kpi_count_silence(sink, KPI_GROUP_UDP_BOTH, KPI_UDP_UNANSWERED, 1);
 }
 
 void udp_refused(const struct kpi_sink *sink, struct udp *udp)

@@ -138,6 +138,7 @@ Test(icmp, request_is_unanswered_after_five_seconds)
 	answer(5000, 1);
 	cr_assert_eq(counted(KPI_ICMP_UNANSWERED), 1);
 	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 0, "too late");
+	cr_assert(counted_is_seen(KPI_GROUP_ICMP_BOTH));
 }
 
 Test(icmp, requests_that_wait_when_the_flow_fell_silent_are_unanswered)
@@ -151,6 +152,18 @@ Test(icmp, requests_that_wait_when_the_flow_fell_silent_are_unanswered)
 	answer(3, 2);
 	icmp_ended(&sink, &icmp);
 	cr_assert_eq(counted(KPI_ICMP_UNANSWERED), 2);
+}
+
+Test(icmp, silence_is_told_also_where_nothing_was_ever_answered)
+{
+	const struct kpi_sink sink = counted_sink(START);
+
+	counted_sees_both();
+	icmp_ended(&sink, &icmp);
+	cr_assert_not(counted_is_seen(KPI_GROUP_ICMP_BOTH), "nothing was asked");
+	ask(0, 1);
+	icmp_ended(&sink, &icmp);
+	cr_assert(counted_is_seen(KPI_GROUP_ICMP_BOTH));
 }
 
 Test(icmp, silence_means_nothing_where_one_direction_is_mirrored)

@@ -150,6 +150,7 @@ Test(tcp, icmp_error_of_the_syn_is_a_failure)
 	tcp_unreachable(&sink, &tcp, tcp.handshake.client);
 	tcp_unreachable(&sink, &tcp, tcp.handshake.client);
 	assert_counted(FAILED_UNREACHABLE, 1);
+	cr_assert(session.groups & 1u << KPI_GROUP_TCP_BOTH);
 	see_both_directions();
 	end(FLOW_IDLE);
 	assert_counted(FAILED_TIMEOUT, 0);
@@ -170,9 +171,10 @@ Test(tcp, silence_is_a_failure_where_both_directions_are_seen)
 	see_both_directions();
 	end(FLOW_EVICTED);
 	assert_counted(FAILED_TIMEOUT, 0);
+	cr_assert_not(session.groups & 1u << KPI_GROUP_TCP_BOTH);
 	end(FLOW_IDLE);
 	assert_counted(FAILED_TIMEOUT, 1);
-	cr_assert_not(session.groups & 1u << KPI_GROUP_TCP_BOTH);
+	cr_assert(session.groups & 1u << KPI_GROUP_TCP_BOTH, "also where none was ever answered");
 }
 
 Test(tcp, resets_are_told_by_phase_and_sender)

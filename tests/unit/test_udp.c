@@ -35,6 +35,7 @@ Test(udp, flow_of_one_direction_is_unanswered_at_its_end)
 	cr_assert_eq(counted(KPI_UDP_UNANSWERED), 0);
 	end();
 	cr_assert_eq(counted(KPI_UDP_UNANSWERED), 1);
+	cr_assert(counted_is_seen(KPI_GROUP_UDP_BOTH));
 }
 
 Test(udp, answered_flow_is_not)
