@@ -180,7 +180,7 @@ def check_healthy(probe):
     packets, size = healthy(path)
     s = probe.look(path, "healthy-looked")[0][4321]
     expected = {"session_excluded_packets_total{}": 0, 'tcp_duplicate_acks_total{layer="mirror"}': 3,
-                "session_duplicate_packets_total{}": 5, 'session_protocol_packets_total{protocol="udp"}': 23}
+                "session_duplicate_packets_total{}": 5, 'protocol_packets_total{protocol="udp"}': 23}
     volume = [s[f"session_{what}_total{{}}"] for what in ("packets", "bytes")]
     if volume != [packets, size]:
         fail(f"of a healthy session {volume} packets and bytes count, must be {[packets, size]}")

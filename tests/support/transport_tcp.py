@@ -26,7 +26,7 @@ A difference may be explained by a rule of this list, and by nothing else:
   fragment            a sample whose ACK lies in a fragment: tshark analyses no segment of a fragmented
                       packet (ip.defragment is off, as the probe puts none together)
   silent flow         at or behind a silence in the conversation after which the probe's flow has ended
-                      and begins anew (path/flow.h, kpi/tcp.c): 10 s with no answer to a SYN, 30 s when
+                      and begins anew (path/flow.h, kpi/tcp.c): 70 s with no answer to a SYN, 30 s when
                       reset or closed from both sides, else 10 minutes. tshark never forgets
 
 Explained differences are at most 1 % of the events of real captures. Prints a table; exit 1 with one

@@ -43,13 +43,13 @@ UNREACHABLE = {0: "net_unreachable", 1: "host_unreachable", 2: "protocol_unreach
 UNREACHABLE_V6 = {0: "net_unreachable", 3: "host_unreachable", 4: "port_unreachable",
                   1: "admin_prohibited", 5: "admin_prohibited", 6: "admin_prohibited"}
 EXCEEDED = {1: "reassembly_timeout"}
-PACKETS = "vxprobe_session_protocol_packets"
+PACKETS = "vxprobe_protocol_packets"
 FLOW, REFUSED, UNANSWERED = ('vxprobe_flows_created{l4="udp"}', "vxprobe_udp_refused{}", "vxprobe_udp_unanswered{}")
 REQUEST, REPLY, RTT = ("vxprobe_icmp_echo_requests{}", "vxprobe_icmp_echo_replies{}", "vxprobe_icmp_echo_rtt_seconds{}")
 ATTEMPT, RETRY, NEGOTIATION = ("vxprobe_quic_connections_attempted{}", "vxprobe_quic_retries{}",
                                "vxprobe_quic_version_negotiations{}")
 HALVES = ("vxprobe_quic_handshake_server_seconds{}", "vxprobe_quic_handshake_client_seconds{}")
-COMPARED = re.compile(r'vxprobe_(session_protocol_packets\{protocol="(udp|icmp)|flows_created\{l4="udp|udp_refused|icmp_e(?!cho_(un|sk))|quic_)')
+COMPARED = re.compile(r'vxprobe_(protocol_packets\{protocol="(udp|icmp)|flows_created\{l4="udp|udp_refused|icmp_e(?!cho_(un|sk))|quic_)')
 
 
 def number(text):
