@@ -19,6 +19,13 @@
 /* A session's packets are judged apart from those in its tunnels. */
 #define DUPLICATES_OF 2
 
+/* The marks that KPI_UNDECODED_... are of, in the order of both lists. */
+#define UNDECODED       (MARK_BAD_TRANSPORT - MARK_NOT_IP + 1)
+#define MARKS_UNDECODED (((1u << UNDECODED) - 1) << MARK_NOT_IP)
+static_assert((int)KPI_UNDECODED_BAD_TRANSPORT - (int)KPI_UNDECODED_NOT_IP ==
+		      (int)MARK_BAD_TRANSPORT - (int)MARK_NOT_IP,
+	      "a row for each");
+
 struct kpis {
 	struct kpi_memory memory;
 	uint32_t sessions_max;
@@ -60,6 +67,8 @@ static void count_volume(struct kpi_session *s, const struct kpi_packet *p, uint
 	kpi_add(s, KPI_CAPTURED_BYTES, p->packet->cap_len);
 	kpi_add(s, KPI_TRUNCATED_PACKETS, marks >> MARK_TRUNCATED & 1);
 	kpi_add(s, KPI_FRAGMENTS, !!(marks & fragment));
+	for (unsigned i = 0; i < UNDECODED && marks & MARKS_UNDECODED; i++)
+		kpi_add(s, KPI_UNDECODED_NOT_IP + i, marks >> (MARK_NOT_IP + i) & 1);
 	if (!s->first_ns)
 		__atomic_store_n(&s->first_ns, p->packet->time_ns, __ATOMIC_RELAXED);
 	if (p->packet->time_ns > s->last_ns)

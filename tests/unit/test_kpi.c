@@ -144,6 +144,27 @@ Test(kpi, cut_packet_counts_its_own_length)
 	cr_assert_eq(value(0, KPI_TRUNCATED_PACKETS), 1);
 }
 
+Test(kpi, what_has_no_readable_header_is_told_by_reason)
+{
+	struct build arp = build_payload(28), ip = build_payload(0), udp = build_payload(0);
+
+	build_ethernet(&arp, 0x0806);
+	take_cut(&arp, arp.len, 0);
+	take_cut(&arp, 13, 0);
+	build_udp(&ip, 1, 2);
+	build_ipv4(&ip, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&ip, 0x0800);
+	take_cut(&ip, 14 + 19, 0);
+	build_udp(&udp, 1, 2);
+	build_ipv4(&udp, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&udp, 0x0800);
+	take_cut(&udp, 14 + 20 + 3, 0);
+	for (enum kpi i = KPI_UNDECODED_NOT_IP; i <= KPI_UNDECODED_BAD_TRANSPORT; i++)
+		cr_assert_eq(value(0, i), 1, "%d", i - KPI_UNDECODED_NOT_IP);
+	take_udp(1, false, 0);
+	cr_assert_eq(value(0, KPI_UNDECODED_BAD_TRANSPORT), 1);
+}
+
 Test(kpi, last_packet_is_the_latest_not_the_last_one)
 {
 	take_udp(1, false, 10);
