@@ -17,7 +17,7 @@ FLOOD_RATIO_MAX = 2.0
 FLOWS_MAX = 65536
 # Of a session that is flooded itself: flows, connections begun, packets and shares of them. Everything
 # else, and all of another session, has to stay.
-OF_FLOOD = re.compile(r"vxprobe_(session_(captured|protocol|undirected)_|flows(_created_total|_ended_total)?\{|"
+OF_FLOOD = re.compile(r"vxprobe_(session_(captured|undirected)_|protocol_|flows(_created_total|_ended_total)?\{|"
                       r"session_loss_visible_ratio|tcp_connection(s_attempted|_failures)_total)")
 WORKER_FLOWS = re.compile(r'^vxprobe_worker_flows\{worker="0"\} (\d+)$', re.M)
 PRINTED_BOUND = re.compile(r"memory: at most (\d+) bytes")

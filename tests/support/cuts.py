@@ -25,7 +25,7 @@ DATA, I_DATA = 0, 64
 RULES = {
     "bytes": r"session_captured_bytes_total|session_truncated_packets_total",  # any at all: it was cut
     # A frame that is not IP, or does not tell its length, is as long as what came of it.
-    "no length": r"session_\w+_bytes_total|session_loss_visible_ratio|tcp_\w+",
+    "no length": r"(session_\w+|protocol)_bytes_total|session_loss_visible_ratio|tcp_\w+",
     # Nothing is known of a packet whose chain of headers is cut.
     "headers": r".*",
     "tcp": r'tcp_\w+\{layer="mirror"',
