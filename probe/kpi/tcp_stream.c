@@ -44,6 +44,22 @@ static void begin(const struct kpi_sink *sink, struct tcp_way *way, uint32_t fir
 
 /* ---- data ---- */
 
+/* What is 1 GiB behind and was not acknowledged is given up: numbers farther apart than half of
+ * them cannot be compared, and where one direction is mirrored nothing is ever acknowledged. */
+static void advance(const struct kpi_sink *sink, struct tcp_way *way, uint32_t next)
+{
+	const uint32_t least = next - JUMP_MAX;
+
+	way->next = next;
+	if (next - way->acked <= JUMP_MAX)
+		return;
+	(void)tcp_gaps_forget(sink->gaps, &way->gaps, least);
+	way->acked = least;
+	way->is_waiting = false;
+	if (tcp_is_behind(least, way->ack))
+		way->ack = least;
+}
+
 static void add_gap(const struct context *c, uint32_t start, uint32_t end)
 {
 	if (!tcp_gaps_add(c->sink->gaps, &c->way->gaps, start, end, c->now))
@@ -126,7 +142,7 @@ static void take_new(const struct context *c, uint32_t seq, uint32_t end)
 	if (seq != way->next)
 		add_gap(c, way->next, seq);
 	kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, end - seq);
-	way->next = end;
+	advance(c->sink, way, end);
 	way->has_untold = c->s->is_fragment;
 }
 
@@ -144,7 +160,7 @@ static void take_untold(const struct kpi_sink *sink, struct tcp_way *way, uint32
 	if (!way->has_untold || !tcp_is_behind(number, way->next))
 		return;
 	kpi_count(sink, KPI_TCP_GOODPUT_BYTES, number - way->next);
-	way->next = number;
+	advance(sink, way, number);
 	way->has_untold = false;
 }
 

@@ -18,7 +18,8 @@
  * Missing is what the other side acknowledged and nobody mirrored. An ACK may overtake its data on
  * the way through the mirror: it is believed at once where nothing is missing, else 5 ms later, or
  * at the end. Of what lies above all data seen the last byte may be a FIN: it is counted once more
- * data comes. A number more than 1 GiB ahead is not believed, a RST not at all.
+ * data comes. A number more than 1 GiB ahead is not believed, a RST not at all. Data 1 GiB behind
+ * the highest is not waited for any more.
  *
  * Knowledge of a direction begins at its first segment, or at the first ACK of the other. Spurious,
  * fast, RTT and all that is acknowledged need both directions of the connection.

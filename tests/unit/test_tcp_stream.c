@@ -562,3 +562,47 @@ Test(tcp_stream, no_sequence_of_segments_breaks_it)
 		      session.value[KPI_TCP_ACKED_BYTES]);
 	cr_assert_eq(missed, 0);
 }
+
+/* ---- lies ---- */
+
+/* Jumps behind a probe of a closed window leave no gap, and each may be as wide as the widest
+ * window: the data is farther ahead of its ACKs than numbers can be compared. */
+Test(tcp_stream, no_more_is_missing_than_was_acknowledged)
+{
+	uint32_t offset = 0;
+
+	open_connection();
+	data(30, 0, 100);
+	ack(31, 100);
+	offset = 100;
+	for (unsigned i = 0; i < 3; i++) {
+		next.window = 0;
+		ack(32 + i, 100);
+		data(32 + i, offset, 1); /* a probe */
+		offset += (1u << 30) - 1000;
+		data(32 + i, offset, 100);
+		offset += 100;
+	}
+	data(40, offset + 900000000, 100);
+	ack(41, 300000000);
+	data(100, offset + 900000100, 100);
+	tcp_stream_settle(&sink, &stream);
+	cr_assert_leq(session.value[KPI_TCP_ACKED_MISSING_BYTES],
+		      session.value[KPI_TCP_ACKED_BYTES]);
+}
+
+/* The mirror of the other direction begins when more than half of all numbers have been used. */
+Test(tcp_stream, acks_that_come_after_2_gib_are_taken)
+{
+	uint32_t offset = 0;
+
+	data(0, 0, 1000);
+	for (unsigned i = 0; i < 3 * 1024; i++, offset += 1u << 20)
+		data(1 + i, offset, 1u << 20);
+	ack(4000, offset);
+	data(4010, offset, 1000);
+	ack(4020, offset + 1000);
+	assert_counted(ACKED_BYTES, (1u << 30) + 1000);
+	assert_counted(ACKED_MISSING_BYTES, 0);
+	cr_assert_neq(session.histogram[KPI_TCP_RTT_SERVER], 0);
+}
