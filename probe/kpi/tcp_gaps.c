@@ -11,7 +11,7 @@ struct gap {
 };
 
 struct tcp_gaps {
-	uint32_t n_max;
+	uint32_t n_max, n_used;
 	uint32_t n_touched; /* places that were in use once; memory beyond is not touched */
 	uint32_t free;      /* first of these that is free again: place + 1; 0: none */
 	struct gap gap[];
@@ -43,12 +43,17 @@ static struct gap *at(struct tcp_gaps *gaps, uint32_t place)
 	return &gaps->gap[place - 1];
 }
 
+static bool has_room(const struct tcp_gaps *gaps, const struct tcp_gap_list *list)
+{
+	return list->n < TCP_GAPS_LIST_MAX && list->n <= gaps->n_max - gaps->n_used;
+}
+
 /* Puts a gap where *link points to what shall follow it. */
 static bool insert(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t *link, struct gap gap)
 {
 	uint32_t place = gaps->free;
 
-	if (list->n == TCP_GAPS_LIST_MAX)
+	if (!has_room(gaps, list))
 		return false;
 	if (place)
 		gaps->free = at(gaps, place)->next;
@@ -60,6 +65,7 @@ static bool insert(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t *l
 	*at(gaps, place) = gap;
 	*link = place;
 	list->n++;
+	gaps->n_used++;
 	return true;
 }
 
@@ -73,6 +79,7 @@ static void take_out(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t 
 	gap->next = gaps->free;
 	gaps->free = place;
 	list->n--;
+	gaps->n_used--;
 }
 
 bool tcp_gaps_add(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t start, uint32_t end,
@@ -80,7 +87,7 @@ bool tcp_gaps_add(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t sta
 {
 	uint32_t *link = &list->first;
 
-	if (list->n == TCP_GAPS_LIST_MAX)
+	if (!has_room(gaps, list))
 		return false;
 	while (*link)
 		link = &at(gaps, *link)->next;

@@ -5,7 +5,8 @@
  *
  * One pool per worker, on its thread alone; the flows of the worker share it. All memory is
  * allocated at open. A list lies in the state of its flow, zero at first, in the order of sequence
- * numbers, and holds TCP_GAPS_LIST_MAX at most; whoever forgets a list gives its gaps back first.
+ * numbers, and holds TCP_GAPS_LIST_MAX at most, and none beyond as many as are free, so that a few
+ * flows do not take those of all; whoever forgets a list gives its gaps back first.
  */
 #pragma once
 
@@ -32,7 +33,7 @@ size_t tcp_gaps_memory(uint32_t n_max);
 
 /*
  * [start, end) was skipped at the time since, in any unit; it is not before the end of the list's
- * last gap. False: not remembered, the pool being empty or the list full.
+ * last gap. False: not remembered, the pool or the list having no room.
  */
 bool tcp_gaps_add(struct tcp_gaps *gaps, struct tcp_gap_list *list, uint32_t start, uint32_t end,
 		  uint32_t since);

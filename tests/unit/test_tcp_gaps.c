@@ -120,6 +120,19 @@ Test(tcp_gaps, pool_is_bounded_and_what_goes_back_is_given_again)
 	}
 }
 
+/* As the flows of a session of which one direction is mirrored do: nothing of theirs is ever
+ * acknowledged. */
+Test(tcp_gaps, few_flows_do_not_take_all)
+{
+	struct tcp_gap_list greedy[20] = {0};
+
+	for (uint32_t i = 0; i < TCP_GAPS_LIST_MAX; i++)
+		for (unsigned k = 0; k < 20; k++)
+			(void)tcp_gaps_add(gaps, &greedy[k], 10 * i, 10 * i + 5, 0);
+	for (uint32_t i = 0; i < 20; i++)
+		add(10 * i, 10 * i + 5);
+}
+
 Test(tcp_gaps, memory_is_what_open_allocates)
 {
 	cr_assert_eq(tcp_gaps_memory(11) - tcp_gaps_memory(10), 16);
