@@ -100,7 +100,8 @@ static struct sctp_member joined(struct sctp *sctp, const struct sctp_arrival *p
 	struct sctp_association *a = half.a, *to = unpaired(sctp, p, a);
 	const unsigned side = p->direction;
 
-	if (!to || to->state != SCTP_UP || a->state != SCTP_UP)
+	if (!to || to->state != SCTP_UP || a->state != SCTP_UP ||
+	    sctp_life_is_gone(sctp, to, p->sink->time_ns))
 		return half;
 	const uint64_t id = a->id[half.side];
 	to->data[side] = a->data[half.side];

@@ -37,9 +37,14 @@ void sctp_life_drop(struct sctp *sctp, struct sctp_association *a, enum kpi why,
 	sctp_table_drop(sctp->table, a);
 }
 
+static bool is_silent(const struct sctp_association *a, uint64_t now_ns)
+{
+	return now_ns >= a->last_ns + SCTP_IDLE_NS;
+}
+
 bool sctp_life_is_gone(struct sctp *sctp, struct sctp_association *a, uint64_t now_ns)
 {
-	if (now_ns < a->last_ns + SCTP_IDLE_NS)
+	if (!is_silent(a, now_ns))
 		return false;
 	sctp_life_drop(sctp, a, KPI_SCTP_ENDED_IDLE, now_ns);
 	return true;
@@ -56,5 +61,7 @@ void sctp_life_rise(struct sctp *sctp, const struct kpi_sink *sink, struct sctp_
 	while ((other = sctp_table_find(sctp->table, a->id[SCTP_ID_ADDRESSES], SCTP_ADDRESSES,
 					other, &kind)))
 		if (other != a && other->state == SCTP_UP)
-			sctp_life_end(sink, other, KPI_SCTP_ENDED_RESTART);
+			sctp_life_end(sink, other,
+				      is_silent(other, sink->time_ns) ? KPI_SCTP_ENDED_IDLE
+								      : KPI_SCTP_ENDED_RESTART);
 }

@@ -86,3 +86,11 @@ Test(sctp_join, what_only_ends_begins_nothing)
 	cr_assert_eq(value(KPI_SCTP_ASSOCIATIONS), 0);
 	cr_assert(is_group_seen(KPI_GROUP_SCTP));
 }
+
+Test(sctp_join, what_fell_silent_is_joined_to_nothing)
+{
+	from_a(0, DATA(100));
+	take(80000, B2, A2, TAG_A, DATA(500));
+	from_b(95000, DATA(501));
+	assert_ended(KPI_SCTP_ENDED_IDLE, 1);
+}

@@ -82,3 +82,14 @@ Test(sctp_life, restart_ends_it_when_the_new_one_is_up)
 	cr_assert_eq(value(KPI_SCTP_ATTEMPTED), 2);
 	cr_assert_eq(value(KPI_SCTP_ESTABLISHED), 2);
 }
+
+/* With or without a look in between. */
+Test(sctp_life, silence_is_no_restart)
+{
+	set_up(0);
+	take(200000, A1, B1, 0, INIT(0xa1, 100));
+	take(200010, B1, A1, 0xa1, INIT_ACK(0xb1, 500));
+	take(200020, A1, B1, 0xb1, COOKIE_ECHO);
+	take(200030, B1, A1, 0xa1, COOKIE_ACK);
+	assert_ended(KPI_SCTP_ENDED_IDLE, 1);
+}
