@@ -106,7 +106,8 @@ bool loss_estimate(const struct loss *sum, struct loss_estimate *out)
 {
 	if (!sum->acks || sum->acked <= 0)
 		return false;
-	const double ratio = sum->missing / sum->acked;
+	/* Above 1 while a block is being closed. */
+	const double ratio = fmin(sum->missing / sum->acked, 1);
 	const double size = event_size(sum, ratio);
 
 	*out = (struct loss_estimate){ratio, ratio, ratio};
