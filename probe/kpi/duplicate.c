@@ -22,10 +22,14 @@
 #define MEMORY 256
 
 /* Bytes behind the transport header that have to be equal too: IPv6 has no identification. What
- * is not TCP or SCTP, whose numbers tell packets apart, is compared up to the shortest cut that is
- * recommended (README). */
+ * is not TCP or SCTP, whose numbers tell packets apart, is compared further: a user plane may send
+ * GTP-U without identifications and checksums, and only the headers inside tell its packets apart.
+ */
 #define PAYLOAD_LEN 16
-#define FRAME_LEN   128
+#define FRAME_LEN   160
+
+/* Of all that is behind the addresses: extension headers of IPv6 have no end. */
+#define REST_MAX 160
 
 #define GTPU_PORT       2152
 #define GTPU_END_MARKER 254
@@ -58,8 +62,7 @@ struct votes {
 };
 
 /* Words in pairs: two of numbers, the addresses, the rest. */
-#define PAIRS_MAX (1 + 32 / 16 + FRAME_LEN / 16)
-static_assert(60 + PAYLOAD_LEN <= FRAME_LEN, "the longest transport header");
+#define PAIRS_MAX (1 + 32 / 16 + REST_MAX / 16)
 
 /*
  * Of the prints, secret and random. A print is NH (UMAC; Black and others, 1999), which takes two
@@ -138,15 +141,16 @@ static bool has_ip(const struct packet *p, const struct dissected *in)
 	return len && len >= (p->data[in->l3] >> 4 == 4 ? INNER_IPV4_LEN : INNER_IPV6_LEN);
 }
 
-/* From the transport header on. */
+/* What is compared from the offset rest on. */
 static uint32_t rest_len(const struct packet *p, const struct dissected *in, uint32_t rest)
 {
 	const bool is_numbered = in->key.proto == INNER_TCP || in->key.proto == INNER_SCTP;
 	const uint32_t least = in->payload + PAYLOAD_LEN;
 	const uint32_t wanted = is_numbered || least > FRAME_LEN ? least : FRAME_LEN;
 	const uint32_t end = p->len < wanted ? p->len : wanted;
+	const uint32_t len = rest < end ? end - rest : 0;
 
-	return rest < end ? end - rest : 0;
+	return len < REST_MAX ? len : REST_MAX;
 }
 
 uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const struct packet *p,
@@ -155,8 +159,10 @@ uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const st
 	if (!has_ip(p, in))
 		return 0;
 	const uint8_t *ip = p->data + in->l3;
-	const uint32_t rest = in->l4 ? in->l4 : in->payload, len = rest_len(p, in, rest);
 	const bool is_v4 = ip[0] >> 4 == 4;
+	/* In an extension header of IPv6 is the identification of a fragment. */
+	const uint32_t rest = !is_v4 ? in->l3 + INNER_IPV6_LEN : in->l4 ? in->l4 : in->payload;
+	const uint32_t len = rest_len(p, in, rest);
 	struct nh nh = {.key = d->key.pair};
 
 	/* Identification and fragment, or next header: the rest of the first words may change. */

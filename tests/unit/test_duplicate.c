@@ -217,3 +217,43 @@ Test(duplicate, what_is_not_ip_is_never_the_same)
 	cr_assert_eq(judge(&b, 0), DUPLICATE_NONE);
 	cr_assert_eq(judge(&b, 1), DUPLICATE_NONE);
 }
+
+static enum duplicate take_tunnelled(uint8_t number, bool has_ipv6, uint64_t us)
+{
+	struct build b = build_payload(1000);
+
+	build_data(&b)[1] = number;
+	build_udp(&b, 443, 40000);
+	if (has_ipv6)
+		build_ipv6(&b, 17, "2001:db8::1", "2001:db8::2");
+	else
+		build_ipv4(&b, 17, "192.0.2.1", "192.0.2.2");
+	uint8_t *extension = build_front(&b, 8);
+	extension[3] = 0x85;
+	extension[4] = 1;
+	build_gtpu(&b, 1);
+	build_data(&b)[0] |= 4;
+	build_udp(&b, 2152, 2152);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_ethernet(&b, 0x0800);
+	return judge(&b, us);
+}
+
+Test(duplicate, packets_in_a_tunnel_are_told_apart_by_what_is_in_them)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		for (uint8_t i = 0; i < 100; i++)
+			cr_assert_eq(take_tunnelled(i, v6, 10u * i), DUPLICATE_NONE);
+	cr_assert_neq(take_tunnelled(99, true, 1000), DUPLICATE_NONE);
+}
+
+Test(duplicate, later_fragments_of_ipv6_are_told_apart_by_their_offset)
+{
+	for (uint16_t i = 1; i < 100; i++) {
+		struct build b = build_payload(512);
+		build_ipv6_fragment(&b, 17, (uint16_t)(512 * i), 1);
+		build_ipv6(&b, 44, "2001:db8::1", "2001:db8::2");
+		build_ethernet(&b, 0x86dd);
+		cr_assert_eq(judge(&b, 10u * i), DUPLICATE_NONE);
+	}
+}
