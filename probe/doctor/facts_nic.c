@@ -76,12 +76,12 @@ static void ask_ring(struct doctor_facts *f, struct nic *nic)
 
 static uint32_t count_features(struct nic *nic)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t n;
+	union {
+		struct ethtool_sset_info info; /* the number follows it */
+		uint32_t word[sizeof(struct ethtool_sset_info) / 4 + 1];
 	} q = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
 
-	return ask_ethtool(nic, &q) && q.info.sset_mask ? q.n : 0;
+	return ask_ethtool(nic, &q) && q.info.sset_mask ? q.word[sizeof(q.info) / 4] : 0;
 }
 
 static int64_t is_on(const struct ethtool_gstrings *names, const struct ethtool_gfeatures *features,

@@ -14,9 +14,7 @@ static void set(uint64_t *field, uint64_t value)
 
 static void add(double *field, double n)
 {
-	const double value = *field + n;
-
-	__atomic_store(field, &value, __ATOMIC_RELAXED);
+	__atomic_store(field, &(double){*field + n}, __ATOMIC_RELAXED);
 }
 
 static uint64_t get(const uint64_t *field)

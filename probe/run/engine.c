@@ -211,7 +211,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 			goto fail;
 	writer_set_handoffs(e->writer, e->handoffs);
 	if (stats->is_live)
-		stats->offset_ns = e->offset_ns = clock_offset_ns(&stats->clock_error_ns);
+		e->offset_ns = stats->offset_ns = clock_offset_ns(&stats->clock_error_ns);
 	*out = e;
 	return 0;
 fail:
