@@ -18,7 +18,7 @@ SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 # TSan does not model the fences of handoff's bell; ring-handoff would hang on a missed wake-up.
 SANITIZE_tsan := -fsanitize=thread -Wno-tsan
 # Of the fuzz targets alone, by clang: with libFuzzer, and to see which lines a corpus reaches.
-SANITIZE_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
 SANITIZE_cover := -fprofile-instr-generate -fcoverage-mapping
 ifneq ($(filter fuzz cover,$(SAN)),)
 CC := $(CLANG)
@@ -29,7 +29,7 @@ ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -
 	-isystem $(B) -MMD -MP -pthread
 LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lncursesw -lz -lcap-ng -lmnl -lsystemd -lm
 
-PROBE := $(filter-out $(if $(filter fuzz cover,$(SAN)),probe/doctor/% probe/run/%),$(wildcard probe/*/*.c))
+PROBE := $(wildcard probe/*/*.c)
 UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
 RING := $(wildcard tests/ring/*.c)
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -57,6 +57,8 @@ $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libpro
 $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 	$(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(B)/libprobe.a
 $(if $(filter fuzz,$(SAN)),$(FUZZ): SANITIZE_fuzz += -fsanitize=fuzzer)
+# The parsers are to be covered, not what feeds them.
+$(call obj,$(wildcard tests/fuzz/*.c)): SANITIZE_fuzz := $(SANITIZE_asan)
 $(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/bench_stages $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
