@@ -405,12 +405,21 @@ const struct flow_counters *flow_counters(const struct flow_table *table)
 }
 
 /* Memory is taken in whole large pages: a flow's packet touches one page of the slots and one or
- * two of the buckets, and a million flows are 150,000 small pages. */
-#define PAGE_LEN (2u << 20)
+ * two of the buckets, and a million flows are 150,000 small pages. What is far from filling one
+ * takes small. */
+#define LARGE_PAGE (2u << 20)
+#define SMALL_PAGE 4096u
+
+static size_t page_len(size_t len)
+{
+	return len < LARGE_PAGE / 16 ? SMALL_PAGE : LARGE_PAGE;
+}
 
 static size_t whole_pages(size_t len)
 {
-	return (len + PAGE_LEN - 1) / PAGE_LEN * PAGE_LEN;
+	const size_t page = page_len(len);
+
+	return (len + page - 1) / page * page;
 }
 
 size_t flow_memory(const struct flow_config *config)
@@ -424,11 +433,12 @@ size_t flow_memory(const struct flow_config *config)
 /* Written, so that the memory is there now and not when a burst of flows comes. */
 static void *alloc_written(size_t len)
 {
-	void *p = aligned_alloc(PAGE_LEN, whole_pages(len));
+	void *p = aligned_alloc(page_len(len), whole_pages(len));
 
 	if (!p)
 		return NULL;
-	(void)madvise(p, whole_pages(len), MADV_HUGEPAGE); /* faster with it, right without */
+	if (page_len(len) == LARGE_PAGE) /* faster with it, right without */
+		(void)madvise(p, whole_pages(len), MADV_HUGEPAGE);
 	return memset(p, 0, len);
 }
 
