@@ -14,6 +14,8 @@
 
 /* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
 #define INPUT_LEN (128u << 10)
+/* Room for the first frame of a pass, before it grows; all frames of vxprobe's share it. */
+#define SCAN_LEN (64u << 10)
 /* Shortest block of any kind (type, two lengths): bounds what an index may claim. */
 #define BLOCK_MIN 12u
 
@@ -210,16 +212,19 @@ struct input {
 	ZSTD_DCtx *zstd;
 	uint64_t offset, end; /* of the source: next byte to read, and the last one allowed */
 	ZSTD_inBuffer ready;
-	uint8_t bytes[INPUT_LEN];
+	size_t room; /* of bytes */
+	uint8_t bytes[];
 };
 
 static int input_open(struct input **out, const struct unpack *unpack, uint64_t offset,
 		      uint64_t end, struct err *err)
 {
-	struct input *input = malloc(sizeof(*input));
+	const size_t room = end - offset < INPUT_LEN ? (size_t)(end - offset) : INPUT_LEN;
+	struct input *input = malloc(sizeof(*input) + room);
 
 	if (!input)
 		return err_set(err, -ENOMEM, "out of memory");
+	input->room = room;
 	input->source = &unpack->source;
 	input->offset = offset;
 	input->end = end;
@@ -254,8 +259,8 @@ static int input_fill(struct input *input, struct err *err)
 
 	if (input->ready.pos < input->ready.size || want == 0)
 		return 0;
-	if (want > INPUT_LEN)
-		want = INPUT_LEN;
+	if (want > input->room)
+		want = input->room;
 	const ssize_t got =
 		input->source->read(input->source->arg, input->offset, input->bytes, (size_t)want);
 	if (got < 0)
@@ -358,7 +363,7 @@ static int scan_blocks(struct scan *scan, struct unpack_frame *frame, struct err
 
 static int scan_grow(struct scan *scan, struct err *err)
 {
-	const size_t size = scan->raw.size ? scan->raw.size * 2 : 2u << 20;
+	const size_t size = scan->raw.size ? scan->raw.size * 2 : SCAN_LEN;
 
 	if (size > PACK_FRAME_MAX)
 		return err_set(
