@@ -11,8 +11,6 @@
 #include "siphash.h"
 #include "wire.h"
 
-/* 16,384 packets: of 5 ms at 3 million a second. */
-#define SETS 4096
 #define WAYS 4 /* of one cache line */
 
 /* In 1,024 ns; both times are rounded down. */
@@ -80,12 +78,13 @@ struct print_key {
 struct duplicates {
 	struct print_key key;
 	struct votes *sessions; /* [sessions_max] */
-	struct set *sets;       /* [SETS] */
+	struct set *sets;       /* [n_sets] */
+	uint32_t n_sets;        /* a power of two */
 };
 
 static struct set *set_of(const struct duplicates *d, uint64_t print)
 {
-	return &d->sets[print >> 32 & (SETS - 1)];
+	return &d->sets[print >> 32 & (d->n_sets - 1)];
 }
 
 /* ---- prints ---- */
@@ -316,21 +315,22 @@ static void spread_key(struct print_key *out, const uint8_t key[16])
 	memcpy(out, word, sizeof(*out));
 }
 
-int duplicates_open(struct duplicates **out, uint32_t sessions_max, const uint8_t key[16],
-		    struct err *err)
+int duplicates_open(struct duplicates **out, uint32_t packets_max, uint32_t sessions_max,
+		    const uint8_t key[16], struct err *err)
 {
 	struct duplicates *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return err_set(err, -ENOMEM, "out of memory");
 	spread_key(&d->key, key);
+	d->n_sets = packets_max / WAYS;
 	d->sessions = calloc(sessions_max, sizeof(*d->sessions));
-	d->sets = aligned_alloc(64, SETS * sizeof(*d->sets));
+	d->sets = aligned_alloc(64, d->n_sets * sizeof(*d->sets));
 	if (!d->sessions || !d->sets) {
 		duplicates_close(d);
 		return err_set(err, -ENOMEM, "out of memory for the latest packets");
 	}
-	memset(d->sets, 0, SETS * sizeof(*d->sets));
+	memset(d->sets, 0, d->n_sets * sizeof(*d->sets));
 	*out = d;
 	return 0;
 }
@@ -344,8 +344,8 @@ void duplicates_close(struct duplicates *d)
 	free(d);
 }
 
-size_t duplicates_memory(uint32_t sessions_max)
+size_t duplicates_memory(uint32_t packets_max, uint32_t sessions_max)
 {
-	return sizeof(struct duplicates) + SETS * sizeof(struct set) +
+	return sizeof(struct duplicates) + packets_max / WAYS * sizeof(struct set) +
 	       sessions_max * sizeof(struct votes);
 }

@@ -26,6 +26,9 @@
 
 #define DUPLICATE_WINDOW_NS 5000000u
 
+/* Packets of 5 ms at 3 million a second. */
+#define DUPLICATES_PACKETS 16384u
+
 enum duplicate {
 	DUPLICATE_NONE,
 	DUPLICATE_HONEST, /* the same as an earlier one, in a session that is not doubled */
@@ -34,12 +37,13 @@ enum duplicate {
 
 struct duplicates;
 
-int duplicates_open(struct duplicates **out, uint32_t sessions_max, const uint8_t key[16],
-		    struct err *err);
+/* packets_max: so many of the latest are remembered, a power of two from 4. */
+int duplicates_open(struct duplicates **out, uint32_t packets_max, uint32_t sessions_max,
+		    const uint8_t key[16], struct err *err);
 /* Takes NULL. */
 void duplicates_close(struct duplicates *duplicates);
 /* Bytes that duplicates_open allocates. */
-size_t duplicates_memory(uint32_t sessions_max);
+size_t duplicates_memory(uint32_t packets_max, uint32_t sessions_max);
 
 /* What is compared of a packet, as a keyed hash; 0: it is not IP. session is below sessions_max.
  * Fetches what duplicates_judge reads: of a batch first all prints, then the judgements. */

@@ -384,6 +384,11 @@ static struct sctp_config sctp_config(const struct kpi_config *config,
 	return s;
 }
 
+static uint32_t latest_max(const struct kpi_config *config)
+{
+	return config->latest_max ? config->latest_max : DUPLICATES_PACKETS;
+}
+
 int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err)
 {
 	struct kpis *kpi = calloc(1, sizeof(*kpi));
@@ -396,8 +401,8 @@ int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err
 	const struct sctp_config sctp = sctp_config(config, &kpi->memory);
 	int ret = flow_open(&kpi->flows, &flows, err);
 	if (ret || (ret = sctp_open(&kpi->sctp, &sctp, err)) ||
-	    (ret = duplicates_open(&kpi->duplicates, DUPLICATES_OF * config->sessions_max,
-				   config->key, err)) ||
+	    (ret = duplicates_open(&kpi->duplicates, latest_max(config),
+				   DUPLICATES_OF * config->sessions_max, config->key, err)) ||
 	    (ret = tcp_gaps_open(&kpi->gaps, config->flows_max, err))) {
 		kpi_close(kpi);
 		return ret;
@@ -423,6 +428,6 @@ size_t kpi_memory(const struct kpi_config *config)
 	const struct sctp_config sctp = sctp_config(config, NULL);
 
 	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp) +
-	       duplicates_memory(DUPLICATES_OF * config->sessions_max) +
+	       duplicates_memory(latest_max(config), DUPLICATES_OF * config->sessions_max) +
 	       tcp_gaps_memory(config->flows_max);
 }

@@ -37,6 +37,7 @@ struct kpi_config {
 	struct kpi_memory memory;
 	uint32_t sessions_max;
 	uint32_t flows_max, associations_max;
+	uint32_t latest_max; /* packets that copies are looked for among; 0: DUPLICATES_PACKETS */
 	uint8_t key[16]; /* of hashes: random and secret */
 };
 

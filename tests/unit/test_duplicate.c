@@ -19,7 +19,7 @@ static void prepare(void)
 	static const uint8_t key[16] = {1, 2, 3};
 	struct err err;
 
-	cr_assert_eq(duplicates_open(&duplicates, SESSIONS, key, &err), 0);
+	cr_assert_eq(duplicates_open(&duplicates, DUPLICATES_PACKETS, SESSIONS, key, &err), 0);
 }
 
 static void tear_down(void)
