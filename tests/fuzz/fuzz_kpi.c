@@ -31,7 +31,7 @@ static uint32_t number(const uint8_t *p, unsigned len)
 static void check_numbers(void)
 {
 	for (unsigned s = 0; s < SESSIONS; s++)
-		for (unsigned i = 0; i < KPI_MAX; i++)
+		for (unsigned i = 0; sessions[s].first_ns && i < KPI_MAX; i++)
 			FUZZ_CHECK((int64_t)sessions[s].value[i] >= 0);
 	for (uint64_t i = 0; i < used; i++)
 		FUZZ_CHECK((int64_t)histograms[i].sum_ns >= 0);
@@ -83,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 						     .histograms_missed = &missed},
 					  .sessions_max = SESSIONS,
 					  .flows_max = 8,
-					  .associations_max = 2};
+					  .associations_max = 2,
+					  .latest_max = 64};
 	struct kpis *kpi;
 	struct err err;
 

@@ -1,11 +1,66 @@
 /* fuzz_pack: a file of zstd frames with their index, or without. */
+#define _GNU_SOURCE /* RTLD_NEXT */
+
+#include <dlfcn.h>
 #include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include "fuzz.h"
 #include "path/pack.h"
 
 /* Longer frames are refused by nobody and take long. */
 #define FRAME_MAX (1u << 20)
+
+/* ---- zstd as the reader sees it: its functions are called through these ---- */
+
+/* One context for all inputs, reset wholly in between: its memory is large enough to come from mmap
+ * each time. Windows of up to 2 MiB, as of zstd -3: it would keep those of 128 MiB too. */
+#define WINDOW_LOG 21
+/* An input's content is cut there: a byte of input can stand for tens of thousands. */
+#define CONTENT_MAX (256u << 10)
+
+static ZSTD_DCtx *context;
+static int is_lent;
+static size_t content_len;
+
+static void *real(const char *name)
+{
+	void *function = dlsym(RTLD_NEXT, name);
+
+	FUZZ_CHECK(function);
+	return function;
+}
+
+ZSTD_DCtx *ZSTD_createDCtx(void)
+{
+	if (!context)
+		context = ((ZSTD_DCtx * (*)(void)) real("ZSTD_createDCtx"))();
+	FUZZ_CHECK(context && !is_lent++);
+	(void)ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters);
+	(void)ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, WINDOW_LOG);
+	return context;
+}
+
+size_t ZSTD_freeDCtx(ZSTD_DCtx *dctx)
+{
+	FUZZ_CHECK(dctx == context && is_lent--);
+	return 0;
+}
+
+size_t ZSTD_decompressStream(ZSTD_DStream *stream, ZSTD_outBuffer *out, ZSTD_inBuffer *in)
+{
+	static size_t (*decompress)(ZSTD_DStream *, ZSTD_outBuffer *, ZSTD_inBuffer *);
+	const size_t before = out->pos;
+
+	if (!decompress)
+		decompress = real("ZSTD_decompressStream");
+	const size_t left = decompress(stream, out, in);
+	content_len += out->pos - before;
+	return content_len > CONTENT_MAX ? (size_t)-ZSTD_error_memory_allocation : left;
+}
+
+/* ---- the input ---- */
 
 struct bytes {
 	const uint8_t *data;
@@ -47,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err err;
 	size_t len;
 
+	content_len = 0;
 	if (unpack_open(&unpack, &source, &err))
 		return 0;
 	FUZZ_CHECK(!unpack_is_indexed(unpack) || !unpack_is_cut(unpack));
