@@ -294,7 +294,7 @@ static void free_node(const struct yamldoc_node *node)
 
 /* ---- the file ---- */
 
-#define READ_LEN 65536
+#define READ_LEN 16384
 
 static int read_stream(struct yamldoc *doc, FILE *file, struct err *err)
 {
@@ -304,7 +304,7 @@ static int read_stream(struct yamldoc *doc, FILE *file, struct err *err)
 		if (array_grow((void **)&doc->bytes, &cap, doc->len + READ_LEN, 1))
 			return err_set(err, -ENOMEM, "out of memory for %s", doc->path);
 		errno = 0;
-		n = fread(doc->bytes + doc->len, 1, READ_LEN, file);
+		n = fread(doc->bytes + doc->len, 1, cap - doc->len, file);
 		doc->len += n;
 	}
 	if (ferror(file))
