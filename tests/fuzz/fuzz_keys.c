@@ -1,8 +1,19 @@
 /* fuzz_keys: files of age recipients and of identities; no bytes are no file. */
+#define _GNU_SOURCE /* memmem */
+
+#include <stdbool.h>
 #include <string.h>
 
 #include "config/recipients.h"
 #include "fuzz.h"
+
+/* Reading them takes locked memory, which costs more than all else: without a key, some do. */
+static bool is_worth_as_identities(const uint8_t *data, size_t size)
+{
+	static const char prefix[] = "AGE-SECRET-KEY-1";
+
+	return size % 16 == 0 || memmem(data, size, prefix, sizeof(prefix) - 1);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -18,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(!seal_recipient_parse(&again, text, &err));
 		FUZZ_CHECK(!memcmp(&again, &recipients[0], sizeof(again)));
 	}
-	if (seal_identities_read(identities, 4, path, &err) > 0)
+	if (is_worth_as_identities(data, size) &&
+	    seal_identities_read(identities, 4, path, &err) > 0)
 		(void)seal_identity_recipient(&identities[0], &again);
 	return 0;
 }

@@ -7,16 +7,14 @@ static void walk(const struct yamldoc *doc, const struct yamldoc_node *node, str
 {
 	static const char *const known[] = {"sessions", "source", "vni", NULL};
 
-	if (node->key) {
-		FUZZ_CHECK(yamldoc_fail_unknown(doc, node, known, err) < 0);
-	} else {
-		FUZZ_CHECK(yamldoc_fail(doc, node, err, "%s", "odd") < 0);
-	}
-	for (unsigned i = 0; i < node->n; i++) {
+	FUZZ_CHECK(yamldoc_fail(doc, node, err, "%s", "odd") < 0);
+	for (unsigned i = 0; i < node->n; i++)
 		walk(doc, &node->items[i], err);
-		if (node->kind == YAMLDOC_MAP)
-			FUZZ_CHECK(yamldoc_get(node, node->items[i].key) == &node->items[i]);
-	}
+	if (node->kind != YAMLDOC_MAP || !node->n)
+		return;
+	const struct yamldoc_node *last = &node->items[node->n - 1];
+	FUZZ_CHECK(yamldoc_get(node, last->key) == last);
+	FUZZ_CHECK(yamldoc_fail_unknown(doc, last, known, err) < 0);
 }
 
 static void look_up(const struct names *names)
