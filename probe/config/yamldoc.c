@@ -222,17 +222,17 @@ static int read_key(struct yamldoc *doc, const struct yamldoc_node *map, struct 
 
 	if (doc->event.type != YAML_SCALAR_EVENT)
 		return fail_at(doc, line, err, "a key must be text, not a list or a map");
-	const char *key = (const char *)doc->event.data.scalar.value;
 	if (doc->event.data.scalar.length > YAMLDOC_KEY_MAX)
 		return fail_at(doc, line, err, "a key of more than %d bytes", YAMLDOC_KEY_MAX);
-	const struct yamldoc_node *same = yamldoc_get(map, key);
-	if (same)
-		return fail_at(doc, line, err, "%s: given twice; the first is in line %u", key,
-			       same->key_line);
 	if (map->n == YAMLDOC_KEYS_MAX)
 		return fail_at(doc, line, err, "more than %d keys in one map", YAMLDOC_KEYS_MAX);
 	item->key_line = line;
 	const int ret = copy_text(doc, &item->key, err);
+	/* As it is kept: null is the same key as "". */
+	const struct yamldoc_node *same = ret ? NULL : yamldoc_get(map, item->key);
+	if (same)
+		return fail_at(doc, line, err, "%s: given twice; the first is in line %u",
+			       item->key, same->key_line);
 	return ret ? ret : next(doc, err);
 }
 

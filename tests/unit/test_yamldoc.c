@@ -122,6 +122,7 @@ static const struct refused refused[] = {
 	{"a: 1\nb: \xff\xfe\n", 2, "UTF-8"},
 	{"a: 1\nb: 2\na: 3\n", 3, "a: given twice; the first is in line 1"},
 	{"x:\n  - {k: 1,\n     k: 2}\n", 3, "k: given twice; the first is in line 2"},
+	{"~: 1\nnull: 2\n", 2, "given twice; the first is in line 1"},
 	{"a: 1\n[b]: 2\n", 2, "a key must be text"},
 	{"a: 1\n? {b: 1}\n: 2\n", 2, "a key must be text"},
 	{"a: 1\nb: &x 2\n", 2, "anchors"},
