@@ -1,7 +1,11 @@
-/* fuzz_pack: a file of zstd frames with their index, or without. */
+/*
+ * fuzz_pack: a file of zstd frames with their index, or without. Of 16n + 1 bytes, it was altered
+ * behind its middle; of 16n + 2, it got shorter while it was read.
+ */
 #define _GNU_SOURCE /* RTLD_NEXT */
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -65,6 +69,7 @@ size_t ZSTD_decompressStream(ZSTD_DStream *stream, ZSTD_outBuffer *out, ZSTD_inB
 struct bytes {
 	const uint8_t *data;
 	size_t size;
+	size_t altered; /* the first such byte */
 };
 
 static ssize_t read_bytes(void *arg, uint64_t offset, void *buf, size_t len)
@@ -75,6 +80,8 @@ static ssize_t read_bytes(void *arg, uint64_t offset, void *buf, size_t len)
 		return 0;
 	if (len > b->size - offset)
 		len = b->size - offset;
+	if (offset + len > b->altered)
+		return -EBADMSG;
 	memcpy(buf, b->data + offset, len);
 	return (ssize_t)len;
 }
@@ -96,7 +103,8 @@ static void read_frames(struct unpack *unpack)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes bytes = {data, size};
+	struct bytes bytes = {data, size % 16 == 2 ? size / 2 : size,
+			      size % 16 == 1 ? size / 2 : size};
 	const struct unpack_source source = {read_bytes, &bytes, size};
 	struct unpack *unpack;
 	struct err err;
