@@ -3,18 +3,11 @@
 #include <stddef.h>
 
 /* From a row of TCP to the same of layer "ue": kpis.def has the list twice. */
-#define UE_KPI       (KPI_UE_TCP_ATTEMPTED - KPI_TCP_ATTEMPTED)
 #define UE_HISTOGRAM (KPI_UE_TCP_HANDSHAKE_SERVER - KPI_TCP_HANDSHAKE_SERVER)
-#define UE_GROUP     (KPI_GROUP_UE_TCP - KPI_GROUP_TCP)
-static_assert(KPI_GROUP_UE_TCP_BOTH - KPI_GROUP_TCP_BOTH == UE_GROUP &&
+static_assert(KPI_GROUP_UE_TCP_BOTH - KPI_GROUP_TCP_BOTH == KPI_UE_GROUP &&
 		      KPI_UE_TCP_TIMESTAMP_RTT_CLIENT - KPI_TCP_TIMESTAMP_RTT_CLIENT ==
 			      UE_HISTOGRAM,
 	      "one distance for all");
-
-void kpi_count(const struct kpi_sink *sink, enum kpi kpi, uint64_t n)
-{
-	kpi_add(sink->session, sink->is_ue ? kpi + UE_KPI : kpi, n);
-}
 
 static void count(uint64_t *field)
 {
@@ -47,16 +40,6 @@ void kpi_observe(const struct kpi_sink *sink, enum kpi_histogram which, uint64_t
 		histogram_add(histogram, ns, sink->time_ns);
 	else
 		count(sink->memory->histograms_missed);
-}
-
-void kpi_see(const struct kpi_sink *sink, enum kpi_group group)
-{
-	const bool is_tcp = group >= KPI_GROUP_TCP && group <= KPI_GROUP_TCP_LOSS;
-	const uint32_t bit = 1u << (sink->is_ue && is_tcp ? group + UE_GROUP : group);
-
-	if (!(sink->session->groups & bit))
-		__atomic_store_n(&sink->session->groups, sink->session->groups | bit,
-				 __ATOMIC_RELAXED);
 }
 
 bool kpi_sees_both(const struct kpi_sink *sink)

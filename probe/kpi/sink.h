@@ -79,12 +79,28 @@ static inline void kpi_add(struct kpi_session *session, enum kpi kpi, uint64_t n
 	__atomic_store_n(&session->value[kpi], session->value[kpi] + n, __ATOMIC_RELAXED);
 }
 
+/* From a row or group of TCP to the same of layer "ue". */
+#define KPI_UE       (KPI_UE_TCP_ATTEMPTED - KPI_TCP_ATTEMPTED)
+#define KPI_UE_GROUP (KPI_GROUP_UE_TCP - KPI_GROUP_TCP)
+
 /* Of the rows of TCP give the name of layer "mirror". */
-void kpi_count(const struct kpi_sink *sink, enum kpi kpi, uint64_t n);
+static inline void kpi_count(const struct kpi_sink *sink, enum kpi kpi, uint64_t n)
+{
+	kpi_add(sink->session, sink->is_ue ? kpi + KPI_UE : kpi, n);
+}
+
 /* A negative time is the caller's to refuse. */
 void kpi_observe(const struct kpi_sink *sink, enum kpi_histogram which, uint64_t ns);
 /* From now on the session has series of the group. */
-void kpi_see(const struct kpi_sink *sink, enum kpi_group group);
+static inline void kpi_see(const struct kpi_sink *sink, enum kpi_group group)
+{
+	const bool is_tcp = group >= KPI_GROUP_TCP && group <= KPI_GROUP_TCP_LOSS;
+	const unsigned of_layer = sink->is_ue && is_tcp ? group + KPI_UE_GROUP : group;
+	const uint32_t seen = sink->session->groups | 1u << of_layer;
+
+	if (seen != sink->session->groups)
+		__atomic_store_n(&sink->session->groups, seen, __ATOMIC_RELAXED);
+}
 
 /*
  * May silence be taken for the lack of an answer? Only where the session is known to mirror both
