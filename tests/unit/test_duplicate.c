@@ -95,6 +95,39 @@ Test(duplicate, what_a_sender_changes_makes_it_another_packet)
 	cr_assert_neq(take(1, 30), DUPLICATE_NONE);
 }
 
+/* How many of the bytes behind Ethernet change the print of a datagram; 16 behind UDP may. */
+static unsigned bytes_that_count(unsigned l3_len, uint16_t type)
+{
+	unsigned n = 0;
+	struct build b = build_payload(20);
+
+	build_udp(&b, 1000, 2000);
+	if (type == 0x0800)
+		build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	else
+		build_ipv6(&b, 17, "fd00::1", "fd00::2");
+	build_ethernet(&b, type);
+	struct dissected d;
+	const struct packet p = {.data = build_data(&b), .len = b.len, .cap_len = b.len};
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	const uint64_t print = duplicates_print(duplicates, 0, &p, &d);
+	for (unsigned i = 14; i < b.len; i++) {
+		build_data(&b)[i] ^= 0x80;
+		const bool is_header = i < 14 + l3_len;
+		const bool is_other = duplicates_print(duplicates, 0, &p, &d) != print;
+		n += is_other;
+		cr_expect(is_header || is_other == (i < 14 + l3_len + 8 + 16), "byte %u", i);
+		build_data(&b)[i] ^= 0x80;
+	}
+	return n;
+}
+
+Test(duplicate, every_byte_that_is_compared_counts)
+{
+	cr_expect_eq(bytes_that_count(20, 0x0800), 4 + 1 + 8 + 24 + 1, "version too");
+	cr_expect_eq(bytes_that_count(40, 0x86dd), 1 + 32 + 24);
+}
+
 Test(duplicate, what_a_router_changes_does_not)
 {
 	struct build b = datagram(1);
