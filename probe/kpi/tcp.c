@@ -71,11 +71,11 @@ static void take_handshake(const struct kpi_sink *sink, struct tcp *tcp,
 static void take_wireshark(const struct kpi_sink *sink, struct tcp *tcp,
 			   const struct tcp_segment *s)
 {
-	const uint32_t classes = tcp_wireshark_segment(&tcp->wireshark, s);
+	uint32_t classes = tcp_wireshark_segment(&tcp->wireshark, s);
 
-	for (unsigned i = 0; i < TCP_WIRESHARK_CLASSES; i++)
-		if (classes >> i & 1)
-			kpi_count(sink, KPI_TCP_WIRESHARK_RETRANSMISSION + i, 1);
+	for (; classes; classes &= classes - 1)
+		kpi_count(sink, KPI_TCP_WIRESHARK_RETRANSMISSION + (unsigned)__builtin_ctz(classes),
+			  1);
 }
 
 void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packet *packet,

@@ -1,7 +1,5 @@
 #include "kpi/tcp_rtt.h"
 
-#include <string.h>
-
 #include "kpi/tcp_segment.h"
 
 #define SECOND (1000000000u >> TCP_TICK_SHIFT)
@@ -19,11 +17,13 @@ static bool is_past(uint32_t age, uint32_t age_max)
 static void drop_first(struct tcp_rtt *rtt, unsigned n)
 {
 	rtt->n = (uint8_t)(rtt->n - n);
-	memmove(rtt->end, rtt->end + n, rtt->n * sizeof(rtt->end[0]));
-	memmove(rtt->sent, rtt->sent + n, rtt->n * sizeof(rtt->sent[0]));
+	for (unsigned i = 0; i < rtt->n; i++) {
+		rtt->end[i] = rtt->end[i + n];
+		rtt->sent[i] = rtt->sent[i + n];
+	}
 }
 
-static void drop_old(struct tcp_rtt *rtt, uint32_t now)
+static inline void drop_old(struct tcp_rtt *rtt, uint32_t now)
 {
 	while (rtt->n && is_past(now - rtt->sent[0], AGE_MAX))
 		drop_first(rtt, 1);
@@ -52,6 +52,8 @@ bool tcp_rtt_acked(struct tcp_rtt *rtt, uint32_t ack, uint32_t now, uint32_t *ti
 	uint32_t age = AGE_LATE;
 	unsigned n = 0;
 
+	if (!rtt->n)
+		return false;
 	drop_old(rtt, now);
 	for (; n < rtt->n && !tcp_is_behind(rtt->end[n], ack); n++)
 		if (rtt->end[n] == ack)
