@@ -26,6 +26,9 @@ void udp_ended(const struct kpi_sink *sink, const struct udp *udp, const struct 
 
 void udp_refused(const struct kpi_sink *sink, struct udp *udp)
 {
+	/* Where one direction is mirrored no error finds the flow that it quotes: a zero there
+	 * would be wrong. */
+	kpi_see(sink, KPI_GROUP_UDP_REFUSED);
 	kpi_count(sink, KPI_UDP_REFUSED, 1);
 	udp->is_refused = true;
 }

@@ -63,7 +63,9 @@ Test(udp, refused_is_counted_each_time_and_is_not_unanswered)
 
 	counted_sees_both();
 	take(0);
+	cr_assert_not(counted_is_seen(KPI_GROUP_UDP_REFUSED));
 	udp_refused(&sink, &udp);
+	cr_assert(counted_is_seen(KPI_GROUP_UDP_REFUSED));
 	take(0);
 	udp_refused(&sink, &udp);
 	end();
