@@ -302,7 +302,7 @@ enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t
 /* As many random numbers as wanted, from one of 128 bits: SipHash of 0, 1, 2... */
 static void spread_key(struct print_key *out, const uint8_t key[16])
 {
-	uint64_t word[sizeof(*out) / sizeof(uint64_t)];
+	uint64_t word[sizeof(*out) / sizeof(uint64_t)] = {0}; /* cppcheck cannot see it filled */
 	struct siphash_key from;
 
 	memcpy(&from, key, sizeof(from));

@@ -47,8 +47,8 @@ size_t duplicates_memory(uint32_t packets_max, uint32_t sessions_max);
 
 /* What is compared of a packet, as a keyed hash; 0: it is not IP. session is below sessions_max.
  * Fetches what duplicates_judge reads: of a batch first all prints, then the judgements. */
-uint64_t duplicates_print(const struct duplicates *duplicates, uint32_t session,
-			  const struct packet *packet, const struct dissected *d);
+uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const struct packet *p,
+			  const struct dissected *in);
 /* print: of the same packet and session. */
-enum duplicate duplicates_judge(struct duplicates *duplicates, uint32_t session, uint64_t print,
-				const struct packet *packet, const struct dissected *d);
+enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t print,
+				const struct packet *p, const struct dissected *in);
