@@ -272,18 +272,16 @@ static void show_tables(FILE *out, const char *what, const struct summary_figure
 	show_rows(out, &transport, f, n);
 }
 
+/* clang-format off */
 static const char LEGEND[] =
 	"\n"
-	"CUT, TWICE: packets that the mirror has cut, or sent again. ONE-WAY: flows seen in one "
-	"direction.\n"
-	"LOST: by the mirror, not by the network: what receivers acknowledged and nobody mirrored; "
-	"- "
-	"is no\n"
-	"estimate. VISIBLE: the share of the bytes whose loss would show. RTT: from data to its "
-	"ACK, seen\n"
-	"from the mirrored interface, both directions together. RESENT: data sent again. FAILED: "
-	"of the\n"
-	"connections and associations BEGUN; - where one direction is mirrored.\n";
+	"CUT: packets that the mirror has cut. TWICE: the same as one up to 5 ms before. ONE-WAY: flows\n"
+	"seen in one direction. LOST: by the mirror, not by the network: what receivers acknowledged and\n"
+	"nobody mirrored; - is no estimate. VISIBLE: the share of the bytes whose loss would show.\n"
+	"RTT: from data to its ACK, seen from the mirrored interface, both directions together. RESENT:\n"
+	"data sent again. FAILED: of the connections and associations BEGUN; - where one direction is\n"
+	"mirrored.\n";
+/* clang-format on */
 
 void summary_show(const struct summary_report *r, FILE *out)
 {

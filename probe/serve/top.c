@@ -41,7 +41,7 @@ static const char HELP[] =
 	"  RTT       from data to its ACK, seen from the mirrored interface, both directions together:\n"
 	"            half of the round trips take at most p50, 99 of 100 at most p99 (within 5 %)\n"
 	"  RESENT    data that was sent again      FAILED  connections and associations not established\n"
-	"  CUT       packets that the mirror has cut       TWICE   packets that it has sent again\n"
+	"  CUT       packets that the mirror has cut       TWICE   the same as one up to 5 ms before\n"
 	"  ONE-WAY   flows of which one direction was seen\n";
 /* clang-format on */
 
