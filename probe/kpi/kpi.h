@@ -38,7 +38,7 @@ struct kpi_config {
 	uint32_t sessions_max;
 	uint32_t flows_max, associations_max;
 	uint32_t latest_max; /* packets that copies are looked for among; 0: DUPLICATES_PACKETS */
-	uint8_t key[16]; /* of hashes: random and secret */
+	uint8_t key[16];     /* of hashes: random and secret */
 };
 
 /* One packet as far as it is known. */
