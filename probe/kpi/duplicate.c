@@ -66,7 +66,7 @@ struct votes {
  * Of the prints, secret and random. A print is NH (UMAC; Black and others, 1999), which takes two
  * words by one multiplication, then a multilinear hash of its 128 bits (Lemire and Kaser, 2014):
  * for any two packets that differ the chance to have the same print is below 2^-61, over the keys.
- * It takes a third of the time of SipHash and promises less: keys could be told from prints. But
+ * It promises less than SipHash, which takes a word at a time: keys could be told from prints. But
  * nobody is shown a print, and packets of other addresses or another session differ, whatever a
  * sender puts in his own: he cannot make them look like copies.
  */

@@ -26,7 +26,7 @@ struct tcp {
 	struct tcp_stream stream;
 	struct tcp_wireshark wireshark;
 };
-static_assert(sizeof(struct tcp) == 320, "memory is promised by this size");
+static_assert(sizeof(struct tcp) == 328, "memory is promised by this size");
 
 void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packet *packet,
 		const struct dissected *d, const struct flow *flow);

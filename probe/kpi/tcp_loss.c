@@ -37,20 +37,25 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 	kpi_count(sink, KPI_TCP_ACK_GAP_EVENTS, missing > 1);
 }
 
+/* now may be before since, of a packet that came late. */
+static bool is_late(uint32_t since, uint32_t now)
+{
+	return (int32_t)(now - since - LATE_MAX) >= 0;
+}
+
 void tcp_loss_count(const struct kpi_sink *sink, struct tcp_way *way, uint32_t now)
 {
-	/* now may be before waiting_for, of a packet that came late. */
-	if (way->is_waiting && (int32_t)(now - way->waiting_for - LATE_MAX) >= 0)
+	if (way->is_waiting && is_late(way->waiting_for, now))
 		believe(sink, way, way->waiting_ack);
 	const uint32_t end = data_end(way, way->ack);
 	if (!tcp_is_behind(end, way->acked))
 		return;
-	if (!has_missing(sink, way, end)) {
+	if (!has_missing(sink, way, end) || (!way->is_waiting && is_late(way->ack_at, now))) {
 		believe(sink, way, way->ack);
 	} else if (!way->is_waiting) {
 		way->is_waiting = true;
 		way->waiting_ack = way->ack;
-		way->waiting_for = now;
+		way->waiting_for = way->ack_at;
 	}
 }
 

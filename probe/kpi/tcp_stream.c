@@ -328,6 +328,7 @@ static void take_ack(const struct context *c)
 	}
 	if (tcp_is_behind(c->s->ack, back->ack)) {
 		back->ack = c->s->ack;
+		back->ack_at = c->now;
 		back->duplicates = 0;
 		take_untold(c->sink, back, back->ack);
 		if (tcp_rtt_acked(&back->rtt, back->ack, c->now, &ticks))
@@ -383,6 +384,12 @@ static void find_place(const struct context *c)
 		begin(c->sink, way, c->s->seq);
 }
 
+static void count_loss(const struct context *c)
+{
+	tcp_loss_count(c->sink, c->way, c->now);
+	tcp_loss_count(c->sink, c->back, c->now);
+}
+
 void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 			const struct tcp_segment *s, unsigned client)
 {
@@ -398,6 +405,9 @@ void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 
 	if (s->flags & TCP_FLAG_RST)
 		return;
+	/* First of all: what comes later than it may fills no gap that was acknowledged. */
+	if (c.is_both)
+		count_loss(&c);
 	find_place(&c);
 	take_segment(&c);
 	way->is_seen = true;
@@ -405,10 +415,8 @@ void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 		take_ack(&c);
 	take_timestamps(&c);
 	take_window(&c);
-	if (c.is_both) {
-		tcp_loss_count(sink, way, c.now);
-		tcp_loss_count(sink, back, c.now);
-	}
+	if (c.is_both)
+		count_loss(&c);
 }
 
 void tcp_stream_settle(const struct kpi_sink *sink, struct tcp_stream *stream)

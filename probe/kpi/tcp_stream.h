@@ -42,6 +42,7 @@ struct tcp_way {
 	struct tcp_rtt rtt;
 	uint32_t first, next, acked, ack;  /* see above; ack: with the number of a FIN */
 	uint32_t sack_start, sack_end;     /* highest range that was SACKed; the same: none */
+	uint32_t ack_at;                   /* when ack came */
 	uint32_t waiting_ack, waiting_for; /* is_waiting: this ACK is not yet believed; since */
 	uint32_t closed;                   /* is_closed: since when, or counted up to when */
 	struct tcp_gap_list gaps;
@@ -59,7 +60,7 @@ struct tcp_way {
 	bool has_untold : 1; /* more was sent behind next: a window probe, the rest of a fragment */
 	bool is_keep_alive : 1; /* the latest segment */
 };
-static_assert(sizeof(struct tcp_way) == 96, "memory is promised by this size");
+static_assert(sizeof(struct tcp_way) == 100, "memory is promised by this size");
 
 struct tcp_stream {
 	struct tcp_way way[2]; /* by direction of the data */
