@@ -339,8 +339,8 @@ def packed():
     yield "no-seek", whole[:whole.rindex(struct.pack("<I", 0x184D2A5E))]
     yield "cut", whole[:index - 20]
     for name, at, value in (("version", index + 8, 2), ("frames", index + 12, 9), ("length", index + 4, 8), ("times", index + 16, 0xFFFF),
-                            ("packets", index + 32, 1), ("seek", len(whole) - 9, 7), ("raw", len(whole) - 13, 5), ("packed", len(whole) - 17, 5),
-                            ("flag", len(whole) - 5, 0xFFFFFFFF), ("zstd", 12, 0xFFFFFFFF)):
+                            ("packets", index + 32, 1), ("seek", len(whole) - 9, 7), ("raw", len(whole) - 13, 5), ("longer", len(whole) - 13, 100), ("packed", len(whole) - 17, 5),
+                            ("flag", len(whole) - 5, 0xFFFFFFFF), ("definition", index + 16 + 20 * len(frames), 7), ("zstd", 12, 0xFFFFFFFF)):
         bad = bytearray(whole)
         struct.pack_into("<I", bad, at, value)
         yield f"bad-{name}", bytes(bad)
