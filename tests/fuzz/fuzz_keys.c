@@ -1,4 +1,7 @@
-/* fuzz_keys: files of age recipients and of identities; no bytes are no file. */
+/*
+ * fuzz_keys: files of age recipients and of identities; no bytes are no file, a folder or an empty
+ * one.
+ */
 #define _GNU_SOURCE /* memmem */
 
 #include <stdbool.h>
@@ -15,11 +18,10 @@ static bool is_worth_as_identities(const uint8_t *data, size_t size)
 	return size % 16 == 0 || memmem(data, size, prefix, sizeof(prefix) - 1);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void take(const char *path, bool as_identities)
 {
 	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX], again;
 	struct seal_identity identities[4];
-	const char *path = size ? fuzz_file(data, size) : "/nonexistent";
 	unsigned n = 0;
 	char text[64];
 	struct err err;
@@ -29,8 +31,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(!seal_recipient_parse(&again, text, &err));
 		FUZZ_CHECK(!memcmp(&again, &recipients[0], sizeof(again)));
 	}
-	if (is_worth_as_identities(data, size) &&
-	    seal_identities_read(identities, 4, path, &err) > 0)
+	if (as_identities && seal_identities_read(identities, 4, path, &err) > 0)
 		(void)seal_identity_recipient(&identities[0], &again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!size) {
+		take("/nonexistent", true);
+		take("/", true);
+	}
+	take(fuzz_file(data, size), is_worth_as_identities(data, size));
 	return 0;
 }

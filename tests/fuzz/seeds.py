@@ -380,6 +380,7 @@ SECRET = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P
 
 
 def keys():
+    yield "empty", b""
     texts = (f"# mine\n{KEY}\n\n{OTHER}\n", f"# created\n# public key: {KEY}\n{SECRET}\n", SECRET, KEY.upper(), KEY[:-1] + "q", KEY + "x",
              KEY[:20], "age1", "ssh-ed25519 AAAA", SECRET.lower(), SECRET[:-1] + "Q", "# nothing\n", f"{SECRET}\n" * 5, f"{KEY}\n" * 65,
              KEY[:10] + KEY[10:].upper(), "age1" + "b" * 58, f"{SECRET}\r\n", "\0", "x" * 300)
