@@ -122,7 +122,9 @@ static void count_directions(const struct kpi_sink *sink, const struct flow *flo
 		kpi_add(sink->session, KPI_UNIDIRECTIONAL_TCP + l4, 1);
 		state->is_counted_one = true;
 	}
-	state->sees_both = kpi_sees_both(sink) ? 1 : -1;
+	/* Only an echo is left without answer in a flow that has some. */
+	if (!state->is_counted_both || l4 == KPI_L4_ICMP)
+		state->sees_both = kpi_sees_both(sink) ? 1 : -1;
 }
 
 static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
