@@ -152,17 +152,35 @@ static uint32_t rest_len(const struct packet *p, const struct dissected *in, uin
 	return len < REST_MAX ? len : REST_MAX;
 }
 
+static uint64_t fetch(const struct duplicates *d, uint32_t session, uint64_t print)
+{
+	__builtin_prefetch(set_of(d, print), 1);
+	__builtin_prefetch(&d->sessions[session], 1);
+	return print;
+}
+
+/* ARP and the like, which nothing but its bytes tells from the next. */
+static uint64_t print_frame(const struct duplicates *d, struct nh *nh, uint32_t session,
+			    const struct packet *p)
+{
+	const uint32_t len = p->len < REST_MAX ? p->len : REST_MAX;
+
+	add_pair(nh, (uint64_t)session << 32 | p->cap_len, len);
+	add_bytes(nh, p->data, len);
+	return fetch(d, session, print_of(nh, &d->key));
+}
+
 uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const struct packet *p,
 			  const struct dissected *in)
 {
+	struct nh nh = {.key = d->key.pair};
 	if (!has_ip(p, in))
-		return 0;
+		return print_frame(d, &nh, session, p);
 	const uint8_t *ip = p->data + in->l3;
 	const bool is_v4 = ip[0] >> 4 == 4;
 	/* In an extension header of IPv6 is the identification of a fragment. */
 	const uint32_t rest = !is_v4 ? in->l3 + INNER_IPV6_LEN : in->l4 ? in->l4 : in->payload;
 	const uint32_t len = rest_len(p, in, rest);
-	struct nh nh = {.key = d->key.pair};
 
 	/* Identification and fragment, or next header: the rest of the first words may change. */
 	add_pair(&nh, (uint64_t)session << 32 | (is_v4 ? wire_u32(ip + 4) : ip[6]),
@@ -173,10 +191,7 @@ uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const st
 	else
 		add_bytes(&nh, ip + 8, 32);
 	add_bytes(&nh, p->data + rest, len);
-	const uint64_t print = print_of(&nh, &d->key);
-	__builtin_prefetch(set_of(d, print), 1);
-	__builtin_prefetch(&d->sessions[session], 1);
-	return print;
+	return fetch(d, session, print_of(&nh, &d->key));
 }
 
 /* ---- judgement ---- */
@@ -187,6 +202,8 @@ static bool is_repeatable(const struct packet *p, const struct dissected *in)
 	const uint8_t *t = p->data + in->l4;
 	const uint32_t captured = p->len - in->l4;
 
+	if (!in->key.version)
+		return true;
 	if (in->key.proto == INNER_TCP && captured >= 14)
 		return in->ip_len && in->ip_len <= (uint32_t)in->payload - in->l3 &&
 		       !(t[13] & (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
@@ -279,8 +296,6 @@ static bool is_doubled(const struct votes *v)
 enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t print,
 				const struct packet *p, const struct dissected *in)
 {
-	if (!print)
-		return DUPLICATE_NONE;
 	const uint32_t time = (uint32_t)(p->time_ns >> 10);
 	const uint32_t step = (uint32_t)(p->time_ns >> (10 + STEP_SHIFT));
 	struct set *set = set_of(d, print);

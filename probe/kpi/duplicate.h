@@ -45,7 +45,7 @@ void duplicates_close(struct duplicates *duplicates);
 /* Bytes that duplicates_open allocates. */
 size_t duplicates_memory(uint32_t packets_max, uint32_t sessions_max);
 
-/* What is compared of a packet, as a keyed hash; 0: it is not IP. session is below sessions_max.
+/* What is compared of a packet, as a keyed hash. session is below sessions_max.
  * Fetches what duplicates_judge reads: of a batch first all prints, then the judgements. */
 uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const struct packet *p,
 			  const struct dissected *in);

@@ -242,13 +242,18 @@ Test(duplicate, no_cut_reads_beyond_the_packet)
 	}
 }
 
-Test(duplicate, what_is_not_ip_is_never_the_same)
+Test(duplicate, what_is_not_ip_is_judged_by_its_bytes_and_does_not_vote)
 {
 	struct build b = build_payload(46);
 
 	build_ethernet(&b, 0x0806);
 	cr_assert_eq(judge(&b, 0), DUPLICATE_NONE);
-	cr_assert_eq(judge(&b, 1), DUPLICATE_NONE);
+	cr_assert_eq(judge(&b, 1), DUPLICATE_HONEST);
+	build_data(&b)[20] ^= 1;
+	cr_assert_eq(judge(&b, 2), DUPLICATE_NONE);
+	take(1, 3);
+	take(1, 4);
+	cr_assert_eq(judge(&b, 5), DUPLICATE_COPY);
 }
 
 static enum duplicate take_tunnelled(uint8_t number, bool has_ipv6, uint64_t us)
