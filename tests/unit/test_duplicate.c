@@ -14,12 +14,17 @@
 static struct duplicates *duplicates;
 static uint32_t session;
 
-static void prepare(void)
+static void open_for(uint32_t packets_max)
 {
 	static const uint8_t key[16] = {1, 2, 3};
 	struct err err;
 
-	cr_assert_eq(duplicates_open(&duplicates, DUPLICATES_PACKETS, SESSIONS, key, &err), 0);
+	cr_assert_eq(duplicates_open(&duplicates, packets_max, SESSIONS, key, &err), 0);
+}
+
+static void prepare(void)
+{
+	open_for(DUPLICATES_PACKETS);
 }
 
 static void tear_down(void)
@@ -93,6 +98,19 @@ Test(duplicate, what_a_sender_changes_makes_it_another_packet)
 	build_data(&b)[14 + 20 + 8] ^= 1; /* first byte behind UDP */
 	cr_assert_eq(judge(&b, 20), DUPLICATE_NONE);
 	cr_assert_neq(take(1, 30), DUPLICATE_NONE);
+}
+
+Test(duplicate, remembers_as_many_packets_as_wanted)
+{
+	duplicates_close(duplicates);
+	open_for(4);
+	for (uint16_t i = 1; i <= 4; i++)
+		cr_assert_eq(take(i, i), DUPLICATE_NONE);
+	cr_assert_neq(take(1, 10), DUPLICATE_NONE);
+	cr_assert_eq(take(5, 20), DUPLICATE_NONE);
+	cr_assert_eq(take(1, 30), DUPLICATE_NONE);
+	cr_assert_lt(duplicates_memory(4, SESSIONS),
+		     duplicates_memory(DUPLICATES_PACKETS, SESSIONS) / 16);
 }
 
 /* How many of the bytes behind Ethernet change the print of a datagram; the first 160 may. */

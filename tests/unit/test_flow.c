@@ -285,6 +285,7 @@ Test(flow, memory_is_told_and_refusals_name_the_number)
 	cr_assert_lt(flow_memory(&c), 18u << 20);
 	cr_assert_gt(flow_memory(&c), 65536 * sizeof(struct flow));
 	const size_t without = flow_memory(&c);
+	cr_assert_lt(flow_memory(&(struct flow_config){.n_max = 8, .sessions_max = 8}), 16384);
 	c.state_len = 40;
 	cr_assert_geq(flow_memory(&c), without + 65536 * c.state_len);
 	c.n_max = 0;
