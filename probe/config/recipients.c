@@ -7,6 +7,8 @@
 
 /* A recipient has 62 characters; the rest of a longer line is not needed to refuse it. */
 #define LINE_MAX_LEN 1024
+/* Of comments too; a device such as /dev/zero has no end. */
+#define LINES_MAX 10000u
 
 /* Adds what is on a line, if anything. */
 static int add_line(struct seal_recipient *out, unsigned *n, char *line, struct err *err)
@@ -30,9 +32,14 @@ static int read_lines(struct seal_recipient *out, unsigned *n, FILE *file, const
 	const unsigned before = *n;
 	struct err why;
 
-	for (unsigned i = 1; fgets(line, sizeof(line), file); i++)
+	for (unsigned i = 1; fgets(line, sizeof(line), file); i++) {
+		if (i > LINES_MAX)
+			return err_set(err, -EINVAL,
+				       "%s: more than %u lines; one age1... per line is wanted",
+				       path, LINES_MAX);
 		if (add_line(out, n, line, &why))
 			return err_set(err, -EINVAL, "%s:%u: %s", path, i, why.text);
+	}
 	if (ferror(file))
 		return err_set(err, -errno, "cannot read the recipients file %s: %s", path,
 			       strerror(errno));

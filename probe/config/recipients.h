@@ -10,6 +10,6 @@
 #include "path/seal.h"
 
 /* Adds the file's recipients behind the *n that are in out[SEAL_RECIPIENTS_MAX]. -EINVAL: a line is
- * none ("FILE:LINE: sentence"), they are too many, or there is not one; -errno: it cannot be
- * read. */
+ * none ("FILE:LINE: sentence"), they or the lines are too many, or there is not one; -errno: it
+ * cannot be read. */
 int recipients_read(struct seal_recipient *out, unsigned *n, const char *path, struct err *err);

@@ -151,6 +151,14 @@ Test(config_file, recipients_file_that_is_missing_is_named_with_its_line)
 		"c.yaml:4: recipients-file: cannot open the recipients file /nowhere/r: No such");
 }
 
+Test(config_file, recipients_file_without_end_is_refused, .timeout = 20)
+{
+	cr_assert_eq(
+		configured_run("interface: eth1\noutput: out\nrecipients-file: /dev/zero\n", ""),
+		-EINVAL);
+	cr_assert(strstr(err->text, "/dev/zero: more than 10000 lines"), "%s", err->text);
+}
+
 /* ---- what is refused ---- */
 
 static const struct {
