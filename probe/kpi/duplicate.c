@@ -24,10 +24,10 @@
  * GTP-U without identifications and checksums, and only the headers inside tell its packets apart.
  */
 #define PAYLOAD_LEN 16
-#define FRAME_LEN   160
+#define FRAME_LEN   128
 
 /* Of all that is behind the addresses: extension headers of IPv6 have no end. */
-#define REST_MAX 160
+#define REST_MAX 128
 
 #define GTPU_PORT       2152
 #define GTPU_END_MARKER 254

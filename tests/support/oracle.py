@@ -100,7 +100,7 @@ def inside_gtpu(frame):
 
 def fingerprint(frame):
     """What no router changes of the IP packet in an Ethernet frame, as far as the probe looks."""
-    ip = bytearray(frame[ip_at(frame):160])
+    ip = bytearray(frame[ip_at(frame):128])
     if ip[0] >> 4 == 4:
         ip[8] = ip[10] = ip[11] = 0
     else:
