@@ -8,7 +8,7 @@
 /* A recipient has 62 characters; the rest of a longer line is not needed to refuse it. */
 #define LINE_MAX_LEN 1024
 /* Of comments too; a device such as /dev/zero has no end. */
-#define LINES_MAX 10000u
+#define LINES_MAX 1000u
 
 /* Adds what is on a line, if anything. */
 static int add_line(struct seal_recipient *out, unsigned *n, char *line, struct err *err)
