@@ -67,6 +67,7 @@ static void run_engine(struct run *run, const char *dir)
 				       .sessions_max = 64,
 				       .sessions_room = 64,
 				       .flows_max = 4096,
+				       .associations_max = 16,
 				       .chunks = 4,
 				       .chunk_len = 256 << 10,
 				       .decap = {.port = 4789},
