@@ -262,6 +262,18 @@ Test(summary, a_difference_is_what_came_between)
 
 /* ---- as text ---- */
 
+/* Texts live to the end of their test. */
+static char *texts[8];
+static unsigned n_texts;
+
+static void free_texts(void)
+{
+	while (n_texts)
+		free(texts[--n_texts]);
+}
+
+TestSuite(summary_show, .fini = free_texts);
+
 static char *printed(struct view *v, bool as_json)
 {
 	char *text = NULL;
@@ -271,7 +283,8 @@ static char *printed(struct view *v, bool as_json)
 
 	cr_assert_eq(summary_print_capture(v, as_json, f, &err), 0, "%s", err.text);
 	(void)fclose(f);
-	return text;
+	cr_assert_lt(n_texts, sizeof(texts) / sizeof(texts[0]));
+	return texts[n_texts++] = text;
 }
 
 /* clang-format off */
@@ -367,6 +380,7 @@ Test(summary_show, as_json)
 	cr_expect_eq(json_integer_value(json_object_get(nf, "packets")), 50);
 	cr_expect_eq(json_real_value(json_object_get(d, "last_packet")), 1);
 	cr_expect_not_null(json_object_get(d, "version"));
+	json_decref(d);
 }
 
 Test(summary_show, every_column_sorts_by_what_it_shows)
