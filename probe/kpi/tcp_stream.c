@@ -148,9 +148,11 @@ static void take_new(const struct context *c, uint32_t seq, uint32_t end)
 
 static void time_new(const struct context *c)
 {
-	/* An ACK that overtook its data cannot be told from the next one. */
-	if (c->is_both && c->s->len && !c->s->is_fragment &&
-	    tcp_is_behind(c->s->end, c->way->ack) && !tcp_rtt_sent(&c->way->rtt, c->s->end, c->now))
+	/* An ACK or SACK that overtook its data cannot be told from the next one. */
+	if (!c->is_both || !c->s->len || c->s->is_fragment ||
+	    !tcp_is_behind(c->s->end, c->way->ack) || is_sacked(c->way, c->s->seq, c->s->end))
+		return;
+	if (!tcp_rtt_sent(&c->way->rtt, c->s->end, c->now))
 		kpi_count(c->sink, KPI_TCP_RTT_SKIPPED, 1);
 }
 

@@ -426,6 +426,16 @@ Test(tcp_stream, ack_may_overtake_its_data)
 	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 0);
 }
 
+Test(tcp_stream, sack_may_overtake_its_data)
+{
+	open_connection();
+	sacked(40, 0, 100, 200);
+	data(42, 100, 100);
+	ack(60, 200);
+	data(62, 0, 100);
+	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 0);
+}
+
 Test(tcp_stream, what_waits_is_counted_at_the_end)
 {
 	open_connection();
