@@ -44,9 +44,9 @@ static void add_block(struct loss *loss, uint64_t acks, uint64_t acked, uint64_t
 	add(&loss->product, a * m);
 }
 
-void loss_add(struct loss *loss, uint64_t acked, uint64_t missing)
+void loss_add(struct loss *loss, uint64_t acks, uint64_t acked, uint64_t missing)
 {
-	set(&loss->block_acks, loss->block_acks + 1);
+	set(&loss->block_acks, loss->block_acks + acks);
 	set(&loss->block_acked, loss->block_acked + acked);
 	set(&loss->block_missing, loss->block_missing + missing);
 	if (loss->block_acks < LOSS_BLOCK)

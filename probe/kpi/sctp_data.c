@@ -65,7 +65,7 @@ static void count_loss(const struct kpi_sink *sink, uint32_t acked, uint32_t mis
 	kpi_see(sink, KPI_GROUP_SCTP_LOSS);
 	kpi_count(sink, KPI_SCTP_ACKED_CHUNKS, acked);
 	kpi_count(sink, KPI_SCTP_ACKED_MISSING_CHUNKS, missing);
-	loss_add(&sink->session->loss[LOSS_SCTP], acked, missing);
+	loss_add(&sink->session->loss[LOSS_SCTP], 1, acked, missing);
 }
 
 /* Everything up to last has been acknowledged. */

@@ -3,6 +3,10 @@
 /* For so long its data may come behind an ACK, as a duplicate behind its original (kpis.md 1.1). */
 #define LATE_MAX ((uint32_t)(5000000 >> TCP_TICK_SHIFT))
 
+/* What one ACK is for, RFC 5681 section 4.2: two segments, of 1,460 bytes. A receiver that merges
+ * segments before TCP sees them acknowledges 64 KiB by one. */
+#define ACK_BYTES 2920
+
 /* The end of the data that ack covers: the last byte above all data seen may be a FIN. */
 static uint32_t data_end(const struct tcp_way *way, uint32_t ack)
 {
@@ -32,7 +36,8 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 	kpi_see(sink, KPI_GROUP_TCP_LOSS);
 	kpi_count(sink, KPI_TCP_ACKED_BYTES, acked);
 	kpi_count(sink, KPI_TCP_ACKED_MISSING_BYTES, missing);
-	loss_add(&sink->session->loss[LOSS_TCP], acked, missing);
+	loss_add(&sink->session->loss[LOSS_TCP], (acked + ACK_BYTES - 1) / ACK_BYTES, acked,
+		 missing);
 	/* One alone is the rest of an event before: see data_end. */
 	kpi_count(sink, KPI_TCP_ACK_GAP_EVENTS, missing > 1);
 }

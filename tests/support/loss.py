@@ -272,7 +272,7 @@ def read(build, wrapped, folder):
     found, out = defaultdict(dict), folder / "out"
     out.mkdir(exist_ok=True)
     report = run(build / "vxprobe", "read", wrapped, "-o", out, "--unencrypted", "--unknown-sessions", "count",
-                 "--flows-max", "16384", "--json", "--metrics", folder / "metrics")
+                 "--json", "--metrics", folder / "metrics")
     for name, labels, number in re.findall(r"^vxprobe_(\w+)\{(.*)\} (\S+)$", (folder / "metrics").read_text(), re.M):
         label = re.sub(r'(^|,)(source|vni|generation)="[^"]*"', "", labels)
         found[name][label.strip(",")] = float(number)

@@ -53,7 +53,7 @@ static struct loss mirrored(struct mirror *m, uint64_t seed)
 			continue;
 		n[f] = 0;
 		if (!loses(m)) {
-			loss_add(&loss, acked[f], missing[f]);
+			loss_add(&loss, 1, acked[f], missing[f]);
 			acked[f] = missing[f] = 0;
 		}
 	}
@@ -86,7 +86,7 @@ Test(loss, one_ack_is_an_estimate_of_which_nothing_is_known)
 {
 	struct loss loss = {0};
 
-	loss_add(&loss, 1448, 0);
+	loss_add(&loss, 1, 1448, 0);
 	const struct loss_estimate e = estimate(&loss);
 	cr_assert(e.ratio == 0 && e.low == 0 && e.high == 1);
 }
@@ -96,7 +96,7 @@ Test(loss, ratio_is_that_of_the_sums_with_the_open_block)
 	struct loss loss = {0};
 
 	for (unsigned i = 0; i < 5 * LOSS_BLOCK + 7; i++)
-		loss_add(&loss, 1000, i % 100 ? 0 : 500);
+		loss_add(&loss, 1, 1000, i % 100 ? 0 : 500);
 	const struct loss_estimate e = estimate(&loss);
 	cr_assert_float_eq(e.ratio, 52 * 500.0 / ((5 * LOSS_BLOCK + 7) * 1000.0), 1e-12);
 	cr_assert(0 < e.low && e.low < e.ratio && e.ratio < e.high && e.high < 1);
@@ -109,7 +109,7 @@ Test(loss, nothing_missing_leaves_an_upper_bound_that_falls_with_every_ack)
 	for (unsigned acks = 100; acks <= 1000000; acks *= 10) {
 		struct loss loss = {0};
 		for (unsigned i = 0; i < acks; i++)
-			loss_add(&loss, 2896, 0);
+			loss_add(&loss, 1, 2896, 0);
 		const struct loss_estimate e = estimate(&loss);
 		cr_assert(e.ratio == 0 && e.low == 0 && e.high > 0 && e.high < before);
 		cr_assert_float_eq(e.high, 4.38 * LOSS_BURST / acks, 0.01 * e.high);
@@ -117,12 +117,24 @@ Test(loss, nothing_missing_leaves_an_upper_bound_that_falls_with_every_ack)
 	}
 }
 
+Test(loss, ack_that_stands_for_many_makes_blocks_as_those_would)
+{
+	struct loss loss = {0};
+
+	/* 1 % of 64 KiB that came together, 4,000 times: events of one segment. */
+	for (unsigned i = 0; i < 4000; i++)
+		loss_add(&loss, 23, 65160, i % 5 ? 1448 / 2 : 1448 / 4);
+	const struct loss_estimate e = estimate(&loss);
+	cr_assert_gt(loss.blocks, 50);
+	cr_assert_lt(e.high - e.low, e.ratio / 10);
+}
+
 Test(loss, everything_missing_is_one)
 {
 	struct loss loss = {0};
 
 	for (unsigned i = 0; i < 100 * LOSS_BLOCK; i++)
-		loss_add(&loss, 100 + i % 7, 100 + i % 7);
+		loss_add(&loss, 1, 100 + i % 7, 100 + i % 7);
 	const struct loss_estimate e = estimate(&loss);
 	cr_assert(e.ratio == 1 && e.low > 0.99 && e.low <= 1 && e.high == 1, "%g %g %g", e.ratio,
 		  e.low, e.high);

@@ -106,7 +106,7 @@ Test(metrics, loss_is_there_with_its_interval_once_there_is_an_estimate)
 	const unsigned before = page_count(S("10.0.0.1", "7"));
 	for (unsigned w = 0; w < 2; w++)
 		for (unsigned i = 0; i < 1000; i++)
-			loss_add(&stats_kpi(v->ledger.stats, w, id)->loss[LOSS_SCTP], 1000,
+			loss_add(&stats_kpi(v->ledger.stats, w, id)->loss[LOSS_SCTP], 1, 1000,
 				 i % 10 ? 0 : 100);
 	stats_kpi(v->ledger.stats, 1, id)->value[KPI_VISIBLE_BYTES] = 25;
 	page_text(v);
@@ -206,7 +206,7 @@ static void add_longest(struct view *v)
 	for (unsigned kpi = 0; kpi < KPI_MAX; kpi++)
 		stats_kpi(s, 0, id)->value[kpi] = INT64_MAX;
 	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
-		loss_add(&stats_kpi(s, 0, id)->loss[t], 1, 1);
+		loss_add(&stats_kpi(s, 0, id)->loss[t], 1, 1, 1);
 	for (unsigned i = 0; i < KPI_HISTOGRAMS; i++)
 		served_time(v, id, i, INT64_MAX);
 }

@@ -46,9 +46,9 @@ static struct view *one_session(void)
 		count(v, i % SERVED_WORKERS, id, rows[i].kpi, rows[i].n);
 	see(v, id, GROUP(FEED) | GROUP(TCP) | GROUP(TCP_BOTH) | GROUP(SCTP));
 	for (unsigned i = 0; i < 5000; i++)
-		loss_add(&stats_kpi(v->ledger.stats, i % 2, id)->loss[LOSS_TCP], 100,
+		loss_add(&stats_kpi(v->ledger.stats, i % 2, id)->loss[LOSS_TCP], 1, 100,
 			 i % 50 ? 0 : 100);
-	loss_add(&stats_kpi(v->ledger.stats, 0, id)->loss[LOSS_SCTP], 1, 1);
+	loss_add(&stats_kpi(v->ledger.stats, 0, id)->loss[LOSS_SCTP], 1, 1, 1);
 	for (unsigned i = 0; i < 100; i++) {
 		served_time(v, id, KPI_TCP_RTT_SERVER, i < 90 ? 10 * MS : 100 * MS);
 		served_time(v, id, KPI_TCP_RTT_CLIENT, MS);
@@ -229,10 +229,10 @@ Test(summary, a_difference_is_what_came_between)
 	struct loss *loss = &stats_kpi(v->ledger.stats, 0, 0)->loss[LOSS_TCP];
 	struct err err;
 
-	loss_add(loss, 100, 0);
+	loss_add(loss, 1, 100, 0);
 	struct summary_table before = read_all(v), after;
 	for (unsigned i = 0; i < 3; i++)
-		loss_add(loss, 100, i ? 0 : 100);
+		loss_add(loss, 1, 100, i ? 0 : 100);
 	before.n--; /* the last session is new */
 	count(v, 1, 0, KPI_INGRESS_PACKETS, 5);
 	served_time(v, 0, KPI_TCP_RTT_SERVER, 8 * MS);
