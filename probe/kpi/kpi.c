@@ -6,6 +6,7 @@
 
 #include "inner.h"
 #include "kpi/duplicate.h"
+#include "kpi/later.h"
 #include "kpi/sctp.h"
 
 /* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
@@ -33,6 +34,7 @@ struct kpis {
 	struct flow_table *flows; /* with a struct kpi_flow beside each */
 	struct sctp *sctp;
 	struct tcp_gaps *gaps;
+	struct later *later;
 };
 
 static enum kpi_l4 l4_of(const struct flow_key *key)
@@ -127,6 +129,38 @@ static void count_directions(const struct kpi_sink *sink, const struct flow *flo
 		state->sees_both = kpi_sees_both(sink) ? 1 : -1;
 }
 
+/* ---- what waits for packets that may come late ---- */
+
+static void look_later(const struct kpis *kpi, const struct flow *flow, struct kpi_flow *state,
+		       uint64_t now_ns)
+{
+	if (!state->is_awaited && tcp_waits(&state->tcp))
+		state->is_awaited = later_put(kpi->later, flow, now_ns + TCP_LATE_NS);
+}
+
+static void look_again(const struct kpis *kpi, const struct flow *flow, uint64_t now_ns)
+{
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+	struct kpi_sink sink = sink_of(kpi, flow->key.session, now_ns);
+
+	if (!flow_is_alive(kpi->flows, flow) || !state->is_awaited)
+		return;
+	sink.is_ue = flow->key.is_ue;
+	state->is_awaited = false;
+	tcp_look_again(&sink, &state->tcp);
+	look_later(kpi, flow, state, now_ns);
+}
+
+static void look_at_due(const struct kpis *kpi, uint64_t now_ns)
+{
+	const struct flow *flow;
+
+	while ((flow = later_take(kpi->later, now_ns)))
+		look_again(kpi, flow, now_ns);
+}
+
+/* ---- flows and what they carry ---- */
+
 static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 			   const struct packet *p, const struct dissected *d, struct flow *flow)
 {
@@ -138,6 +172,7 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 		kpi_see(sink, KPI_GROUP_TCP);
 		tcp_packet(sink, &state->tcp, p, d, flow);
 		idle_s = tcp_idle_s(&state->tcp);
+		look_later(kpi, flow, state, sink->time_ns);
 		break;
 	case INNER_UDP:
 		udp_packet(sink, &state->udp, p, d, flow);
@@ -337,6 +372,7 @@ static void end_flow(void *arg, const struct flow *flow, const void *state_of_fl
 
 void kpi_expire(struct kpis *kpi, uint64_t now_ns)
 {
+	look_at_due(kpi, now_ns);
 	(void)flow_expire(kpi->flows, now_ns, EXPIRE_BUCKETS);
 	sctp_expire(kpi->sctp, now_ns, EXPIRE_ASSOCIATIONS);
 }
@@ -399,6 +435,11 @@ int kpi_open(struct kpis **out, const struct kpi_config *config, struct err *err
 		return err_set(err, -ENOMEM, "out of memory for KPIs");
 	kpi->memory = config->memory;
 	kpi->sessions_max = config->sessions_max;
+	kpi->later = calloc(1, sizeof(*kpi->later));
+	if (!kpi->later) {
+		kpi_close(kpi);
+		return err_set(err, -ENOMEM, "out of memory for KPIs");
+	}
 	const struct flow_config flows = flow_config(config, kpi);
 	const struct sctp_config sctp = sctp_config(config, &kpi->memory);
 	int ret = flow_open(&kpi->flows, &flows, err);
@@ -421,6 +462,7 @@ void kpi_close(struct kpis *kpi)
 	tcp_gaps_close(kpi->gaps);
 	sctp_close(kpi->sctp);
 	flow_close(kpi->flows);
+	free(kpi->later);
 	free(kpi);
 }
 
@@ -429,7 +471,8 @@ size_t kpi_memory(const struct kpi_config *config)
 	const struct flow_config flows = flow_config(config, NULL);
 	const struct sctp_config sctp = sctp_config(config, NULL);
 
-	return sizeof(struct kpis) + flow_memory(&flows) + sctp_memory(&sctp) +
+	return sizeof(struct kpis) + sizeof(struct later) + flow_memory(&flows) +
+	       sctp_memory(&sctp) +
 	       duplicates_memory(latest_max(config), DUPLICATES_OF * config->sessions_max) +
 	       tcp_gaps_memory(config->flows_max);
 }

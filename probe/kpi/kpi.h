@@ -31,6 +31,7 @@ struct kpi_flow {
 	bool is_counted_one, is_counted_both; /* as unidirectional; as bidirectional */
 	/* At the latest packet: when a flow is found to have ended depends on the hash. */
 	int8_t sees_both;
+	bool is_awaited; /* it will be looked at later */
 };
 
 struct kpi_config {

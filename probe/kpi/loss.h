@@ -56,8 +56,8 @@ struct loss_estimate {
 	double ratio, low, high; /* 0 to 1; low to high is the 95 % interval */
 };
 
-/* The worker's, per ACK that moved on: acked > 0, missing up to acked. acks: 1, or as many as an ACK
- * stands for that a receiver, or this probe, has put together from several. */
+/* The worker's, per ACK that moved on: acked > 0, missing up to acked. acks: 1, or as many as an
+ * ACK stands for that a receiver, or this probe, has put together from several. */
 void loss_add(struct loss *loss, uint64_t acks, uint64_t acked, uint64_t missing);
 
 /* Adds another's, whose open block counts as one of its own. Sums of sums are sums. A block that is

@@ -100,6 +100,16 @@ uint32_t tcp_idle_s(const struct tcp *tcp)
 	return tcp_handshake_is_unanswered(&tcp->handshake) ? ASKED_IDLE_S : 0;
 }
 
+bool tcp_waits(const struct tcp *tcp)
+{
+	return tcp->stream.way[0].is_waiting || tcp->stream.way[1].is_waiting;
+}
+
+void tcp_look_again(const struct kpi_sink *sink, struct tcp *tcp)
+{
+	tcp_stream_look_again(sink, &tcp->stream);
+}
+
 void tcp_settle(const struct kpi_sink *sink, struct tcp *tcp)
 {
 	tcp_stream_settle(sink, &tcp->stream);

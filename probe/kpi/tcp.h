@@ -32,6 +32,9 @@ void tcp_packet(const struct kpi_sink *sink, struct tcp *tcp, const struct packe
 		const struct dissected *d, const struct flow *flow);
 /* How many seconds of silence end the connection; 0: those of every TCP flow. */
 uint32_t tcp_idle_s(const struct tcp *tcp);
+/* Does an ACK wait for data that may come late? Then tcp_look_again is called in TCP_LATE_NS. */
+bool tcp_waits(const struct tcp *tcp);
+void tcp_look_again(const struct kpi_sink *sink, struct tcp *tcp);
 /* Nothing comes any more, though the connection may be alive: counts what waits to be believed. */
 void tcp_settle(const struct kpi_sink *sink, struct tcp *tcp);
 /* The connection is over; sink is of its last packet's time. Its gaps go back. */

@@ -1,7 +1,6 @@
 #include "kpi/tcp_loss.h"
 
-/* For so long its data may come behind an ACK, as a duplicate behind its original (kpis.md 1.1). */
-#define LATE_MAX ((uint32_t)(5000000 >> TCP_TICK_SHIFT))
+#define LATE_MAX ((uint32_t)(TCP_LATE_NS >> TCP_TICK_SHIFT))
 
 /* What one ACK is for, RFC 5681 section 4.2: two segments, of 1,460 bytes. A receiver that merges
  * segments before TCP sees them acknowledges 64 KiB by one. */

@@ -421,6 +421,14 @@ void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 		count_loss(&c);
 }
 
+void tcp_stream_look_again(const struct kpi_sink *sink, struct tcp_stream *stream)
+{
+	const uint32_t now = tcp_ticks(sink->time_ns);
+
+	tcp_loss_count(sink, &stream->way[0], now);
+	tcp_loss_count(sink, &stream->way[1], now);
+}
+
 void tcp_stream_settle(const struct kpi_sink *sink, struct tcp_stream *stream)
 {
 	if (!stream->way[0].is_seen || !stream->way[1].is_seen)

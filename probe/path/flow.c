@@ -370,6 +370,13 @@ const struct flow *flow_find(const struct flow_table *table, const struct flow_k
 	return flow_at(table, (size_t)slot);
 }
 
+bool flow_is_alive(const struct flow_table *table, const struct flow *flow)
+{
+	const size_t slot = slot_of(table, flow);
+
+	return table->buckets[slot / WAYS].tag[slot % WAYS] != 0;
+}
+
 void flow_shorten(struct flow_table *table, const struct flow *flow, uint32_t idle_s)
 {
 	const size_t slot = slot_of(table, flow);

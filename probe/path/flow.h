@@ -104,6 +104,9 @@ const struct flow *flow_find(const struct flow_table *table, const struct flow_k
 /* The state beside a flow, zeros when the flow began; aligned to 8. */
 void *flow_state(const struct flow_table *table, const struct flow *flow);
 
+/* Has a flow that was once returned not ended? Its place may have been given to another. */
+bool flow_is_alive(const struct flow_table *table, const struct flow *flow);
+
 /* The flow, just updated, ends after idle_s of silence instead. Holds until its next packet. */
 void flow_shorten(struct flow_table *table, const struct flow *flow, uint32_t idle_s);
 

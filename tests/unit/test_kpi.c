@@ -268,6 +268,42 @@ Test(kpi, closed_connection_ends_soon_and_says_why)
 	cr_assert_eq(value(0, KPI_ENDED_IDLE_TCP), 1, "half closed is not closed");
 }
 
+/* An ACK of the server's for 101 bytes that were never mirrored. */
+static void take_ack_of_lost(uint16_t port, uint64_t s)
+{
+	struct build b = build_payload(0);
+
+	build_tcp(&b, 80, port);
+	build_data(&b)[7] = 1;
+	build_data(&b)[11] = 102;
+	build_data(&b)[13] = ACK;
+	take_ip(&b, 6, true, s);
+}
+
+Test(kpi, what_was_acknowledged_and_lost_is_told_without_another_packet)
+{
+	handshake(1);
+	take_ack_of_lost(1, 4);
+	kpi_expire(kpi, START + 4 * SECOND + TCP_LATE_NS - 1);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 0, "it may come late");
+	kpi_expire(kpi, START + 4 * SECOND + TCP_LATE_NS);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100, "the last byte may be a FIN");
+	take_ack_of_lost(1, 5);
+	take_tcp(1, false, RST, 6);
+	expire(100);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100, "once");
+}
+
+Test(kpi, flow_that_ended_is_not_looked_at_again)
+{
+	handshake(1);
+	take_ack_of_lost(1, 4);
+	expire(1000);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100);
+	kpi_expire(kpi, START + 1000 * SECOND);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100);
+}
+
 Test(kpi, ports_taken_again_are_open_again)
 {
 	handshake(1);
