@@ -30,10 +30,10 @@ static uint64_t count_of(const struct summary *s, enum summary_transport transpo
 
 /* ---- counts ---- */
 
-int summary_add_rtt(struct summary *s, enum summary_transport transport,
+int summary_add_rtt(struct summary *s, enum summary_transport transport, enum summary_side side,
 		    const struct histogram *samples)
 {
-	struct histogram **rtt = &s->rtt[transport];
+	struct histogram **rtt = &s->rtt[transport][side];
 
 	if (!*rtt && !(*rtt = calloc(1, sizeof(**rtt))))
 		return -ENOMEM;
@@ -45,18 +45,19 @@ static int read_rtt(const struct view *v, uint32_t session, struct summary *out)
 {
 	static const struct {
 		enum summary_transport transport;
+		enum summary_side side;
 		enum kpi_histogram which;
-	} rows[] = {{SUMMARY_TCP, KPI_TCP_RTT_SERVER},
-		    {SUMMARY_TCP, KPI_TCP_RTT_CLIENT},
-		    {SUMMARY_SCTP, KPI_SCTP_SACK_RTT},
-		    {SUMMARY_UE, KPI_UE_TCP_RTT_SERVER},
-		    {SUMMARY_UE, KPI_UE_TCP_RTT_CLIENT}};
+	} rows[] = {{SUMMARY_TCP, SUMMARY_CLIENT, KPI_TCP_RTT_CLIENT},
+		    {SUMMARY_TCP, SUMMARY_SERVER, KPI_TCP_RTT_SERVER},
+		    {SUMMARY_SCTP, SUMMARY_BOTH, KPI_SCTP_SACK_RTT},
+		    {SUMMARY_UE, SUMMARY_CLIENT, KPI_UE_TCP_RTT_CLIENT},
+		    {SUMMARY_UE, SUMMARY_SERVER, KPI_UE_TCP_RTT_SERVER}};
 	struct histogram one;
 	int ret = 0;
 
 	for (unsigned i = 0; !ret && i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (view_histogram(v, session, rows[i].which, &one))
-			ret = summary_add_rtt(out, rows[i].transport, &one);
+			ret = summary_add_rtt(out, rows[i].transport, rows[i].side, &one);
 	return ret;
 }
 
@@ -105,7 +106,8 @@ int summary_read(struct summary_table *out, const struct view *v, struct err *er
 void summary_drop(struct summary *s)
 {
 	for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
-		free(s->rtt[t]);
+		for (unsigned side = 0; side < SUMMARY_SIDES; side++)
+			free(s->rtt[t][side]);
 }
 
 void summary_close(struct summary_table *table)
@@ -116,20 +118,26 @@ void summary_close(struct summary_table *table)
 	*table = (struct summary_table){0};
 }
 
-static int add(struct summary *sum, const struct summary *s)
+static int add_rtts(struct summary *sum, const struct summary *s)
 {
 	int ret = 0;
 
+	for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
+		for (unsigned side = 0; !ret && side < SUMMARY_SIDES; side++)
+			if (s->rtt[t][side])
+				ret = summary_add_rtt(sum, t, side, s->rtt[t][side]);
+	return ret;
+}
+
+static int add(struct summary *sum, const struct summary *s)
+{
 	sum->sessions += s->sessions;
 	sum->groups |= s->groups;
 	for (unsigned i = 0; i < SUMMARY_COUNTS; i++)
 		sum->n[i] += s->n[i];
 	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
 		loss_sum(&sum->loss[t], &s->loss[t]);
-	for (unsigned t = 0; !ret && t < SUMMARY_TRANSPORTS; t++)
-		if (s->rtt[t])
-			ret = summary_add_rtt(sum, t, s->rtt[t]);
-	return ret;
+	return add_rtts(sum, s);
 }
 
 int summary_copy(struct summary_table *out, const struct summary_table *from, struct err *err)
@@ -213,6 +221,14 @@ static void subtract_loss(struct loss *l, const struct loss *e)
 	l->product = fmax(l->product - e->product, 0);
 }
 
+static void subtract_rtts(struct summary *l, const struct summary *e)
+{
+	for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
+		for (unsigned side = 0; side < SUMMARY_SIDES; side++)
+			if (l->rtt[t][side] && e->rtt[t][side])
+				histogram_subtract(l->rtt[t][side], e->rtt[t][side]);
+}
+
 void summary_subtract(struct summary_table *later, const struct summary_table *earlier)
 {
 	for (size_t i = 0; i < later->n && i < earlier->n; i++) {
@@ -222,9 +238,7 @@ void summary_subtract(struct summary_table *later, const struct summary_table *e
 			l->n[k] = less(l->n[k], e->n[k]);
 		for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
 			subtract_loss(&l->loss[t], &e->loss[t]);
-		for (unsigned t = 0; t < SUMMARY_TRANSPORTS; t++)
-			if (l->rtt[t] && e->rtt[t])
-				histogram_subtract(l->rtt[t], e->rtt[t]);
+		subtract_rtts(l, e);
 	}
 }
 
@@ -247,9 +261,24 @@ static void tell_loss(struct summary_figures *f, const struct summary *s)
 	f->visible = share(s->n[SUMMARY_VISIBLE_BYTES], s->n[SUMMARY_BYTES]);
 }
 
-static double quantile(const struct histogram *h, double which)
+static struct summary_rtt tell_rtt(const struct histogram *h)
 {
-	return h && histogram_count(h) ? (double)histogram_quantile(h, which) / 1e9 : NAN;
+	if (!h || !histogram_count(h))
+		return (struct summary_rtt){0, NAN, NAN, NAN};
+	return (struct summary_rtt){.samples = (double)histogram_count(h),
+				    .p50 = (double)histogram_quantile(h, .5) / 1e9,
+				    .p95 = (double)histogram_quantile(h, .95) / 1e9,
+				    .p99 = (double)histogram_quantile(h, .99) / 1e9};
+}
+
+static enum summary_side farthest(const struct summary_rtt rtt[static SUMMARY_SIDES])
+{
+	enum summary_side far = 0;
+
+	for (unsigned side = 1; side < SUMMARY_SIDES; side++)
+		if (rtt[side].samples && !(rtt[far].p50 >= rtt[side].p50)) /* that may be NAN */
+			far = side;
+	return far;
 }
 
 static void tell_transport(const struct summary *s, enum summary_transport t,
@@ -263,14 +292,13 @@ static void tell_transport(const struct summary *s, enum summary_transport t,
 
 	*out = (struct summary_transport_figures){
 		.is_seen = s->groups >> seen[t] & 1,
-		.rtt_samples = s->rtt[t] ? (double)histogram_count(s->rtt[t]) : 0,
-		.rtt_p50 = quantile(s->rtt[t], .5),
-		.rtt_p95 = quantile(s->rtt[t], .95),
-		.rtt_p99 = quantile(s->rtt[t], .99),
 		.data = (double)data,
 		.resent = share(count_of(s, t, SUMMARY_TCP_RESENT), data),
 		.attempted = (double)count_of(s, t, SUMMARY_TCP_ATTEMPTED),
 		.failed = sees_both ? (double)count_of(s, t, SUMMARY_TCP_FAILED) : NAN};
+	for (unsigned side = 0; side < SUMMARY_SIDES; side++)
+		out->rtt[side] = tell_rtt(s->rtt[t][side]);
+	out->far = farthest(out->rtt);
 }
 
 void summary_figures(struct summary_figures *out, const struct summary *s,

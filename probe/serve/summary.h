@@ -28,6 +28,10 @@ enum summary_count {
 /* UE: TCP inside GTP-U. */
 enum summary_transport { SUMMARY_TCP, SUMMARY_SCTP, SUMMARY_UE, SUMMARY_TRANSPORTS };
 
+/* Where round trips go, seen from the mirrored interface: one side is near and says nothing of the
+ * network. BOTH: of a transport whose KPIs do not tell the sides apart. */
+enum summary_side { SUMMARY_CLIENT, SUMMARY_SERVER, SUMMARY_BOTH, SUMMARY_SIDES };
+
 struct summary {
 	char name[64]; /* of the session, or of the NF */
 	char nf[64];   /* of the session; "": not known */
@@ -35,8 +39,8 @@ struct summary {
 	uint32_t groups; /* bit per enum kpi_group */
 	uint64_t n[SUMMARY_COUNTS];
 	struct loss loss[LOSS_TRANSPORTS];
-	struct histogram
-		*rtt[SUMMARY_TRANSPORTS]; /* its own, of both directions; NULL: no sample */
+	/* Its own; NULL: no sample. */
+	struct histogram *rtt[SUMMARY_TRANSPORTS][SUMMARY_SIDES];
 };
 
 struct summary_table {
@@ -55,7 +59,7 @@ int summary_read_session(struct summary *out, const struct view *view, uint32_t 
 void summary_drop(struct summary *summary);
 /* Adds samples. -ENOMEM. */
 int summary_add_rtt(struct summary *summary, enum summary_transport transport,
-		    const struct histogram *samples);
+		    enum summary_side side, const struct histogram *samples);
 /* Takes one that was opened, or zeroes. */
 void summary_close(struct summary_table *table);
 /* The sums over sessions of the same NF, each under its name; a session without one under its own.
@@ -73,9 +77,14 @@ int summary_from_json(struct summary_table *out, const json_t *document, struct 
 /* ---- figures ---- */
 
 /* NAN: there is nothing to tell. Shares are 0 to 1, times in seconds. */
+struct summary_rtt {
+	double samples, p50, p95, p99;
+};
+
 struct summary_transport_figures {
 	bool is_seen;
-	double rtt_samples, rtt_p50, rtt_p95, rtt_p99;
+	struct summary_rtt rtt[SUMMARY_SIDES];
+	enum summary_side far;    /* of those with samples the one with the largest p50 */
 	double data, resent;      /* segments or chunks with data; share of them sent again */
 	double attempted, failed; /* connections or associations */
 };

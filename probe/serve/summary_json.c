@@ -13,6 +13,8 @@ static const char *const count_keys[] = {
 };
 static const char *const transport_keys[] = {
 	[SUMMARY_TCP] = "tcp", [SUMMARY_SCTP] = "sctp", [SUMMARY_UE] = "ue_tcp"};
+static const char *const side_keys[] = {
+	[SUMMARY_CLIENT] = "client", [SUMMARY_SERVER] = "server", [SUMMARY_BOTH] = "both"};
 
 /* ---- counts: between the probe and who asks it ---- */
 
@@ -25,6 +27,20 @@ static json_t *buckets(const struct histogram *h)
 		if (h->bucket[i])
 			(void)json_array_append_new(
 				out, json_pack("[iI]", (int)i, (json_int_t)h->bucket[i]));
+	return out;
+}
+
+/* {side: buckets}; NULL, which no object takes: no sample. */
+static json_t *rtts_to_json(struct histogram *const rtt[static SUMMARY_SIDES])
+{
+	json_t *out = NULL;
+
+	for (unsigned side = 0; side < SUMMARY_SIDES; side++) {
+		if (!rtt[side])
+			continue;
+		out = out ? out : json_object();
+		(void)json_object_set_new(out, side_keys[side], buckets(rtt[side]));
+	}
 	return out;
 }
 
@@ -65,8 +81,7 @@ static json_t *to_json(const struct summary *s)
 		if (s->loss[t].acks)
 			(void)json_object_set_new(out, loss_keys[t], loss_to_json(&s->loss[t]));
 	for (unsigned t = 0; out && t < SUMMARY_TRANSPORTS; t++)
-		if (s->rtt[t])
-			(void)json_object_set_new(out, transport_keys[t], buckets(s->rtt[t]));
+		(void)json_object_set_new(out, transport_keys[t], rtts_to_json(s->rtt[t]));
 	return out;
 }
 
@@ -79,7 +94,8 @@ json_t *summary_to_json(const struct view *v, uint32_t session)
 	return out;
 }
 
-static int take_buckets(struct summary *out, enum summary_transport transport, const json_t *array)
+static int take_buckets(struct summary *out, enum summary_transport transport,
+			enum summary_side side, const json_t *array)
 {
 	struct histogram h = {0};
 	json_t *pair;
@@ -91,7 +107,16 @@ static int take_buckets(struct summary *out, enum summary_transport transport, c
 		if (bucket >= 0 && bucket < HISTOGRAM_BUCKETS && n > 0)
 			h.bucket[bucket] += (uint64_t)n;
 	}
-	return histogram_count(&h) ? summary_add_rtt(out, transport, &h) : 0;
+	return histogram_count(&h) ? summary_add_rtt(out, transport, side, &h) : 0;
+}
+
+static int take_rtts(struct summary *out, enum summary_transport transport, const json_t *sides)
+{
+	int ret = 0;
+
+	for (unsigned side = 0; !ret && side < SUMMARY_SIDES; side++)
+		ret = take_buckets(out, transport, side, json_object_get(sides, side_keys[side]));
+	return ret;
 }
 
 static void take_text(char out[static 64], const json_t *object, const char *key)
@@ -118,7 +143,7 @@ static int take_session(struct summary *out, const json_t *session)
 	for (unsigned t = 0; t < LOSS_TRANSPORTS; t++)
 		take_loss(&out->loss[t], json_object_get(s, loss_keys[t]));
 	for (unsigned t = 0; !ret && t < SUMMARY_TRANSPORTS; t++)
-		ret = take_buckets(out, t, json_object_get(s, transport_keys[t]));
+		ret = take_rtts(out, t, json_object_get(s, transport_keys[t]));
 	return ret;
 }
 
@@ -151,12 +176,25 @@ static json_t *integer(double value)
 	return isnan(value) ? json_null() : json_integer((json_int_t)value);
 }
 
+static json_t *rtt_of_side(const struct summary_rtt *r)
+{
+	if (!r->samples)
+		return json_null();
+	return json_pack("{so so so so}", "samples", integer(r->samples), "p50", number(r->p50),
+			 "p95", number(r->p95), "p99", number(r->p99));
+}
+
+/* Both sides, also the one without samples, or what does not tell them apart. */
 static json_t *rtt(const struct summary_transport_figures *t)
 {
-	if (!t->rtt_samples)
+	const struct summary_rtt *r = t->rtt;
+
+	if (!r[t->far].samples)
 		return json_null();
-	return json_pack("{so so so so}", "samples", integer(t->rtt_samples), "p50",
-			 number(t->rtt_p50), "p95", number(t->rtt_p95), "p99", number(t->rtt_p99));
+	if (t->far == SUMMARY_BOTH)
+		return json_pack("{so}", side_keys[SUMMARY_BOTH], rtt_of_side(&r[SUMMARY_BOTH]));
+	return json_pack("{so so}", side_keys[SUMMARY_CLIENT], rtt_of_side(&r[SUMMARY_CLIENT]),
+			 side_keys[SUMMARY_SERVER], rtt_of_side(&r[SUMMARY_SERVER]));
 }
 
 static json_t *transport(const struct summary_transport_figures *t)

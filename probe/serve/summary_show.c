@@ -34,7 +34,9 @@ static const struct {
 };
 
 static const char *const transport_texts[] = {
-	[SUMMARY_TCP] = "tcp", [SUMMARY_SCTP] = "sctp", [SUMMARY_UE] = "ue tcp"};
+	[SUMMARY_TCP] = "tcp", [SUMMARY_SCTP] = "sctp", [SUMMARY_UE] = "ue"};
+static const char *const side_texts[] = {
+	[SUMMARY_CLIENT] = ">c", [SUMMARY_SERVER] = ">s", [SUMMARY_BOTH] = ""};
 
 const char *summary_title(enum summary_column column)
 {
@@ -50,6 +52,7 @@ double summary_value(enum summary_column column, const struct summary_figures *f
 		     enum summary_transport transport)
 {
 	const struct summary_transport_figures *t = &f->transport[transport];
+	const struct summary_rtt *rtt = &t->rtt[t->far];
 	const double seen = t->is_seen ? 0 : NAN;
 
 	switch (column) {
@@ -69,13 +72,13 @@ double summary_value(enum summary_column column, const struct summary_figures *f
 	case COLUMN_ONE_WAY:
 		return f->one_way;
 	case COLUMN_P50:
-		return t->rtt_p50;
+		return rtt->p50;
 	case COLUMN_P95:
-		return t->rtt_p95;
+		return rtt->p95;
 	case COLUMN_P99:
-		return t->rtt_p99;
+		return rtt->p99;
 	case COLUMN_SAMPLES:
-		return t->rtt_samples + seen;
+		return rtt->samples + seen;
 	case COLUMN_DATA:
 		return t->data + seen;
 	case COLUMN_RESENT:
@@ -92,12 +95,22 @@ double summary_value(enum summary_column column, const struct summary_figures *f
 	return f->packets;
 }
 
+/* The transport, and to which side the round trips go that are told of it. */
+static struct cell transport_cell(const struct summary_transport_figures *t, const char *text)
+{
+	struct cell c = {"-"};
+
+	if (t->is_seen)
+		(void)snprintf(c.text, sizeof(c.text), "%s%s", text,
+			       t->rtt[t->far].samples ? side_texts[t->far] : "");
+	return c;
+}
+
 struct cell summary_cell(enum summary_column column, const struct summary_figures *f,
 			 enum summary_transport transport)
 {
 	static const struct cell less_than_a_bit = {"<1 bit"};
 	const double value = summary_value(column, f, transport);
-	struct cell c;
 
 	switch (column) {
 	case COLUMN_PACKET_RATE:
@@ -118,9 +131,7 @@ struct cell summary_cell(enum summary_column column, const struct summary_figure
 	case COLUMN_P99:
 		return cell_time(value);
 	case COLUMN_TRANSPORT:
-		(void)snprintf(c.text, sizeof(c.text), "%s",
-			       f->transport[transport].is_seen ? transport_texts[transport] : "-");
-		return c;
+		return transport_cell(&f->transport[transport], transport_texts[transport]);
 	default:
 		return cell_count_in(value, columns[column].width);
 	}
@@ -278,9 +289,10 @@ static const char LEGEND[] =
 	"CUT: packets that the mirror has cut. TWICE: the same as one up to 5 ms before. ONE-WAY: flows\n"
 	"seen in one direction. LOST: by the mirror, not by the network: what receivers acknowledged and\n"
 	"nobody mirrored; - is no estimate. VISIBLE: the share of the bytes whose loss would show.\n"
-	"RTT: from data to its ACK, seen from the mirrored interface, both directions together. RESENT:\n"
-	"data sent again. FAILED: of the connections and associations BEGUN; - where one direction is\n"
-	"mirrored.\n";
+	"OF: ue is TCP inside GTP-U. RTT: from data to its ACK, from the mirrored interface to the clients\n"
+	"(>c) or the servers (>s) and back, whichever has the larger p50; of sctp both sides together.\n"
+	"RESENT: data sent again. FAILED: of the connections and associations BEGUN; - where one direction\n"
+	"is mirrored.\n";
 /* clang-format on */
 
 void summary_show(const struct summary_report *r, FILE *out)

@@ -83,21 +83,37 @@ def judge_transport(name, key, session, row):
     near(f"{name}: {key} retransmitted", row["retransmitted_share"], share(again, data))
     near(f"{name}: {key} attempted", row["attempted"], session.sum(f"{protocol}_{thing}s_attempted_total", label))
     near(f"{name}: {key} failed", row["failed"], session.sum(f"{protocol}_{thing}_failures_total", label))
-    family = "sctp_sack_rtt_seconds" if key == "sctp" else "tcp_rtt_seconds"
-    buckets = session.buckets(family, label)
-    if not buckets or not buckets[-1][1]:
-        near(f"{name}: {key} rtt", row["rtt"], None)
+    judge_rtts(f"{name}: {key}", session, row["rtt"],
+               {"both": ("sctp_sack_rtt_seconds", "")} if key == "sctp" else
+               {side: ("tcp_rtt_seconds", f'{label},side="{side}"') for side in ("client", "server")})
+
+
+def judge_rtts(what, session, rtt, series):
+    """No side is told with the samples of another, and none is left out."""
+    have = {side: session.buckets(*of) for side, of in series.items()}
+    if not any(buckets and buckets[-1][1] for buckets in have.values()):
+        near(f"{what} rtt", rtt, None)
         return
-    count = buckets[-1][1]
-    near(f"{name}: {key} samples", row["rtt"]["samples"], count)
+    if set(rtt) != set(have):
+        die(f"{what} rtt is told of {sorted(rtt)}, must be of {sorted(have)}")
+    for side, buckets in have.items():
+        judge_rtt(f"{what} {side}", buckets, rtt[side])
+
+
+def judge_rtt(what, buckets, rtt):
+    count = buckets[-1][1] if buckets else 0
+    if not count:
+        near(f"{what} rtt", rtt, None)
+        return
+    near(f"{what} samples", rtt["samples"], count)
     for key_of, quantile in (("p50", .5), ("p95", .95), ("p99", .99)):
         low = 0
         for edge, n in buckets:
             if n >= math.ceil(quantile * count):
                 break
             low = edge
-        if not low <= row["rtt"][key_of] <= edge:
-            die(f"{name}: {key} {key_of} is {row['rtt'][key_of]}, its bucket is {low} to {edge}")
+        if not low <= rtt[key_of] <= edge:
+            die(f"{what} {key_of} is {rtt[key_of]}, its bucket is {low} to {edge}")
 
 
 def judge_session(name, session, row, seconds):
@@ -136,6 +152,17 @@ def percent(share_of):
     return "<0.01 %" if p < .01 else ">99.9 %" if p > 99.9 else f"{p:.2f} %" if p < 9.995 else f"{p:.1f} %"
 
 
+def judge_far(row, text):
+    """The line of a transport is of the side with the larger p50."""
+    for key, word in (("tcp", "tcp"), ("sctp", "sctp"), ("ue_tcp", "ue")):
+        if key not in row:
+            continue
+        far = max(((rtt["p50"], side, rtt["samples"]) for side, rtt in (row[key]["rtt"] or {}).items() if rtt), default=None)
+        of = word + {"client": ">c", "server": ">s"}.get(far[1], "") if far else word
+        if not re.search(rf"^{re.escape(row['name'])} +{of} .* {far[2] if far else 0:,} ", text, re.M):
+            die(f"no line of {row['name']} of {of}, samples as in {row[key]['rtt']}")
+
+
 def judge_text(text, report):
     for line in text.splitlines():
         if len(line) > 100:
@@ -147,6 +174,7 @@ def judge_text(text, report):
         wanted = re.compile(rf"^{re.escape(row['name'])} +{packets} .* {re.escape(percent(row['truncated_share']))} ", re.M)
         if not wanted.search(text):
             die(f"no line of {row['name']} with {packets} packets, {percent(row['truncated_share'])} cut")
+        judge_far(row, text)
 
 
 def judge_nfs(report):

@@ -86,10 +86,13 @@ static void expect_figures(const struct summary *s)
 	cr_expect_eq(f.main, SUMMARY_TCP);
 	const struct summary_transport_figures *tcp = &f.transport[SUMMARY_TCP];
 	cr_expect(tcp->is_seen);
-	cr_expect_eq(tcp->rtt_samples, 200);
-	NEAR(tcp->rtt_p50, .001);
-	NEAR(tcp->rtt_p95, .010);
-	NEAR(tcp->rtt_p99, .100);
+	cr_expect_eq(tcp->far, SUMMARY_SERVER);
+	cr_expect_eq(tcp->rtt[SUMMARY_SERVER].samples, 100);
+	NEAR(tcp->rtt[SUMMARY_SERVER].p50, .010);
+	NEAR(tcp->rtt[SUMMARY_SERVER].p95, .100);
+	NEAR(tcp->rtt[SUMMARY_SERVER].p99, .100);
+	cr_expect_eq(tcp->rtt[SUMMARY_CLIENT].samples, 100);
+	NEAR(tcp->rtt[SUMMARY_CLIENT].p99, .001);
 	cr_expect_eq(tcp->data, 400);
 	cr_expect_eq(tcp->resent, .01); /* a SYN is no data */
 	cr_expect_eq(tcp->attempted, 9);
@@ -100,7 +103,7 @@ static void expect_figures(const struct summary *s)
 	cr_expect_eq(sctp->resent, .5);
 	cr_expect_eq(sctp->attempted, 3);
 	cr_expect(isnan(sctp->failed)); /* one direction: nothing is known of answers */
-	cr_expect(isnan(sctp->rtt_p50));
+	cr_expect(isnan(sctp->rtt[sctp->far].p50));
 	cr_expect(!f.transport[SUMMARY_UE].is_seen);
 }
 
@@ -136,8 +139,9 @@ Test(summary, a_document_that_is_odd_gives_no_numbers)
 	static const char *const documents[] = {"{}", "{\"sessions\": 3}",
 						"{\"sessions\": [null, 1, {}]}",
 						"{\"sessions\": [{\"name\": 1, \"summary\": "
-						"{\"packets\": -1, \"tcp\": [[-1, 5], [223, "
-						"5], [1], 7, [1, -3]], \"sctp\": {}}}]}"};
+						"{\"packets\": -1, \"tcp\": {\"client\": [[-1, "
+						"5], [223, 5], [1], 7, [1, -3]]}, "
+						"\"ue_tcp\": [[1, 5]], \"sctp\": {}}}]}"};
 	struct summary_table t;
 	struct err err;
 
@@ -147,7 +151,8 @@ Test(summary, a_document_that_is_odd_gives_no_numbers)
 		cr_assert_eq(summary_from_json(&t, d, &err), 0);
 		for (size_t k = 0; k < t.n; k++) {
 			cr_expect_eq(t.row[k].n[SUMMARY_PACKETS], 0);
-			cr_expect_null(t.row[k].rtt[SUMMARY_TCP]);
+			cr_expect_null(t.row[k].rtt[SUMMARY_TCP][SUMMARY_CLIENT]);
+			cr_expect_null(t.row[k].rtt[SUMMARY_UE][SUMMARY_CLIENT]);
 		}
 		summary_close(&t);
 		json_decref(d);
@@ -165,7 +170,7 @@ Test(summary, what_was_not_is_not_a_number)
 	cr_expect(isnan(f.packets_per_second) && isnan(f.bits_per_second));
 	cr_expect(isnan(f.truncated) && isnan(f.duplicates) && isnan(f.one_way));
 	cr_expect(isnan(f.lost) && isnan(f.lost_low) && isnan(f.lost_high));
-	cr_expect(isnan(f.transport[0].rtt_p50) && isnan(f.transport[0].resent));
+	cr_expect(isnan(f.transport[0].rtt[0].p50) && isnan(f.transport[0].resent));
 	json_t *d = summary_figures_to_json(&f);
 	cr_expect(json_is_null(json_object_get(d, "packets_per_second")));
 	cr_expect(json_is_null(json_object_get(d, "mirror_loss")));
@@ -214,7 +219,7 @@ Test(summary, an_nf_is_the_sum_of_its_sessions)
 		found++;
 		cr_expect_eq(s->sessions, 2);
 		cr_expect_eq(s->n[SUMMARY_PACKETS], 50);
-		cr_expect_eq(histogram_count(s->rtt[SUMMARY_TCP]), 2);
+		cr_expect_eq(histogram_count(s->rtt[SUMMARY_TCP][SUMMARY_SERVER]), 2);
 		cr_expect_eq(s->groups, GROUP(FEED) | GROUP(TCP));
 	}
 	cr_expect_eq(found, 1);
@@ -239,12 +244,12 @@ Test(summary, a_difference_is_what_came_between)
 	after = read_all(v);
 	summary_subtract(&after, &before);
 	cr_expect_eq(after.row[0].n[SUMMARY_PACKETS], 5);
-	cr_expect_eq(histogram_count(after.row[0].rtt[SUMMARY_TCP]), 1);
+	cr_expect_eq(histogram_count(after.row[0].rtt[SUMMARY_TCP][SUMMARY_SERVER]), 1);
 	cr_expect_eq(after.row[0].loss[LOSS_TCP].acks, 3);
 	cr_expect_eq(after.row[0].loss[LOSS_TCP].acked, 300);
 	cr_expect_eq(after.row[0].loss[LOSS_TCP].missing, 100);
 	cr_expect_eq(after.row[1].n[SUMMARY_PACKETS], 0);
-	cr_expect_eq(histogram_count(after.row[1].rtt[SUMMARY_TCP]), 0);
+	cr_expect_eq(histogram_count(after.row[1].rtt[SUMMARY_TCP][SUMMARY_SERVER]), 0);
 	cr_expect_eq(after.row[3].n[SUMMARY_PACKETS], 40);
 	summary_subtract(&before, &after); /* of a probe that began anew nothing is below 0 */
 	summary_subtract(&before, &before);
@@ -253,7 +258,8 @@ Test(summary, a_difference_is_what_came_between)
 	cr_assert_eq(summary_copy(&copy, &after, &err), 0);
 	cr_expect_eq(copy.row[0].n[SUMMARY_PACKETS], 5);
 	cr_expect_str_eq(copy.row[3].nf, "amf");
-	cr_expect_neq(copy.row[0].rtt[SUMMARY_TCP], after.row[0].rtt[SUMMARY_TCP]);
+	cr_expect_neq(copy.row[0].rtt[SUMMARY_TCP][SUMMARY_SERVER],
+		      after.row[0].rtt[SUMMARY_TCP][SUMMARY_SERVER]);
 	summary_close(&copy);
 	summary_close(&after);
 	before.n++;
@@ -298,7 +304,7 @@ static const char page[] =
 	"\n"
 	"The transport under the signalling: is it healthy?\n"
 	"SESSION        OF RTT p50     p95     p99   SAMPLES      DATA  RESENT     BEGUN    FAILED\n"
-	"10.0.0.1-7    tcp  988 us 9.65 ms 98.2 ms       200       400  1.00 %         9         3\n"
+	"10.0.0.1-7  tcp>s 9.65 ms 98.2 ms 98.2 ms       100       400  1.00 %         9         3\n"
 	"10.0.0.1-7   sctp       -       -       -         0        10  50.0 %         3         -\n";
 /* clang-format on */
 
@@ -380,6 +386,81 @@ Test(summary_show, as_json)
 	cr_expect_eq(json_integer_value(json_object_get(nf, "packets")), 50);
 	cr_expect_eq(json_real_value(json_object_get(d, "last_packet")), 1);
 	cr_expect_not_null(json_object_get(d, "version"));
+	json_decref(d);
+}
+
+/* ---- near and far ---- */
+
+static void times(struct view *v, enum kpi_histogram which, unsigned n, uint64_t ns)
+{
+	while (n--)
+		served_time(v, 0, which, ns);
+}
+
+/* A session with these samples alone, shown as text. 20 ms are told as the middle of their bucket:
+ * 19.4 ms. */
+#define TELLS(name, wanted, ...)                                                                   \
+	Test(summary_show, name)                                                                   \
+	{                                                                                          \
+		struct view *v = served_open(1);                                                   \
+		(void)served_add(v, "10.0.0.1", 7, 10, 1000 * MS);                                 \
+		see(v, 0, GROUP(FEED) | GROUP(TCP) | GROUP(SCTP) | GROUP(UE_TCP));                 \
+		__VA_ARGS__                                                                        \
+		const char *text = printed(v, false);                                              \
+		cr_expect_not_null(strstr(text, "\n10.0.0.1-7 " wanted), "%s", text);              \
+	}
+
+TELLS(the_far_side_is_told_though_the_near_one_has_more_samples,
+      " tcp>s 19.4 ms 19.4 ms 19.4 ms        10 ", times(v, KPI_TCP_RTT_CLIENT, 1000, MS / 10);
+      times(v, KPI_TCP_RTT_SERVER, 10, 20 * MS);)
+TELLS(the_far_side_may_be_that_of_the_clients, " tcp>c 19.4 ms 19.4 ms 19.4 ms        10 ",
+      times(v, KPI_TCP_RTT_SERVER, 1000, MS / 10);
+      times(v, KPI_TCP_RTT_CLIENT, 10, 20 * MS);)
+TELLS(the_only_side_is_told, " tcp>s ", times(v, KPI_TCP_RTT_SERVER, 1, MS / 10);)
+TELLS(without_samples_there_is_no_side, "   tcp       - ", (void)v;)
+TELLS(inside_gtp_u_the_sides_are_apart_too, "  ue>c 19.4 ms ",
+      times(v, KPI_UE_TCP_RTT_SERVER, 1000, MS / 10);
+      times(v, KPI_UE_TCP_RTT_CLIENT, 10, 20 * MS);)
+TELLS(of_sctp_both_sides_are_told_together, "  sctp 19.4 ms ",
+      times(v, KPI_SCTP_SACK_RTT, 10, 20 * MS);
+      times(v, KPI_SCTP_HEARTBEAT_RTT, 90, MS);)
+
+static const json_t *rtt_of(const json_t *document, const char *transport)
+{
+	const json_t *session = json_array_get(json_object_get(document, "sessions"), 0);
+
+	return json_object_get(json_object_get(session, transport), "rtt");
+}
+
+static double number(const json_t *object, const char *side, const char *key)
+{
+	return json_number_value(json_object_get(json_object_get(object, side), key));
+}
+
+Test(summary_show, as_json_both_sides)
+{
+	struct view *v = served_open(1);
+
+	(void)served_add(v, "10.0.0.1", 7, 10, 1000 * MS);
+	see(v, 0, GROUP(FEED) | GROUP(TCP) | GROUP(SCTP) | GROUP(UE_TCP));
+	json_t *none = json_loads(printed(v, true), 0, NULL);
+	times(v, KPI_TCP_RTT_CLIENT, 1000, MS / 10);
+	times(v, KPI_TCP_RTT_SERVER, 10, 20 * MS);
+	times(v, KPI_UE_TCP_RTT_SERVER, 3, MS);
+	times(v, KPI_SCTP_SACK_RTT, 2, MS);
+	json_t *d = json_loads(printed(v, true), 0, NULL);
+	const json_t *tcp = rtt_of(d, "tcp"), *ue = rtt_of(d, "ue_tcp"), *sctp = rtt_of(d, "sctp");
+
+	cr_expect(json_is_null(rtt_of(none, "tcp")));
+	cr_expect_eq(number(tcp, "client", "samples"), 1000);
+	NEAR(number(tcp, "client", "p99"), .0001);
+	cr_expect_eq(number(tcp, "server", "samples"), 10);
+	NEAR(number(tcp, "server", "p50"), .020);
+	cr_expect(json_is_null(json_object_get(ue, "client")));
+	cr_expect_eq(number(ue, "server", "samples"), 3);
+	cr_expect_eq(json_object_size(sctp), 1);
+	cr_expect_eq(number(sctp, "both", "samples"), 2);
+	json_decref(none);
 	json_decref(d);
 }
 
