@@ -41,20 +41,20 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 	kpi_count(sink, KPI_TCP_ACK_GAP_EVENTS, missing > 1);
 }
 
-/* now may be before since, of a packet that came late. */
-static bool is_late(uint32_t since, uint32_t now)
+bool tcp_loss_is_late(uint32_t since, uint32_t now)
 {
 	return (int32_t)(now - since - LATE_MAX) >= 0;
 }
 
 void tcp_loss_count(const struct kpi_sink *sink, struct tcp_way *way, uint32_t now)
 {
-	if (way->is_waiting && is_late(way->waiting_for, now))
+	if (way->is_waiting && tcp_loss_is_late(way->waiting_for, now))
 		believe(sink, way, way->waiting_ack);
 	const uint32_t end = data_end(way, way->ack);
 	if (!tcp_is_behind(end, way->acked))
 		return;
-	if (!has_missing(sink, way, end) || (!way->is_waiting && is_late(way->ack_at, now))) {
+	if (!has_missing(sink, way, end) ||
+	    (!way->is_waiting && tcp_loss_is_late(way->ack_at, now))) {
 		believe(sink, way, way->ack);
 	} else if (!way->is_waiting) {
 		way->is_waiting = true;

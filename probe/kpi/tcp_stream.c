@@ -19,7 +19,6 @@ struct context {
 	uint32_t now;
 	bool is_both;   /* segments of both directions were seen */
 	bool to_server; /* it went there */
-	bool is_first;  /* of its direction */
 };
 
 /* Ahead or behind by more. */
@@ -178,11 +177,6 @@ static void take_data(const struct context *c, uint32_t seq)
 	if (way->has_fin && tcp_is_behind(seq, way->next))
 		return; /* nothing comes behind a FIN; some number it anew when they send it again
 			 */
-	if (c->is_first && tcp_is_behind(way->next, seq)) {
-		/* Only an ACK that overtook it tells of such data: nothing was seen before. */
-		kpi_count(c->sink, KPI_TCP_GOODPUT_BYTES, c->s->len);
-		return;
-	}
 	if (!tcp_is_behind(way->next, seq)) {
 		const bool is_again = c->s->len == 0 && way->has_fin;
 		take_new(c, seq, end);
@@ -319,8 +313,10 @@ static void take_ack(const struct context *c)
 	struct tcp_way *back = c->back;
 	uint32_t ticks;
 
-	if (!back->is_known)
+	if (!back->is_known) {
 		begin(c->sink, back, c->s->ack);
+		back->ack_at = c->now;
+	}
 	if (is_far(c->s->ack, tcp_is_behind(back->ack, back->next) ? back->ack : back->next))
 		return;
 	take_dsack(c);
@@ -379,11 +375,15 @@ static void take_window(const struct context *c)
 static void find_place(const struct context *c)
 {
 	struct tcp_way *way = c->way;
+	const uint32_t seq = c->s->seq;
 
 	if (c->s->flags & TCP_FLAG_SYN)
 		return;
-	if (!way->is_known || (is_far(c->s->seq, way->next) && c->s->len))
-		begin(c->sink, way, c->s->seq);
+	if (!way->is_known || (is_far(seq, way->next) && c->s->len))
+		begin(c->sink, way, seq);
+	else if (!way->is_seen && way->next - seq <= JUMP_MAX &&
+		 !tcp_loss_is_late(way->ack_at, c->now)) /* an ACK overtook it */
+		way->first = way->next = way->acked = seq;
 }
 
 static void count_loss(const struct context *c)
@@ -402,8 +402,7 @@ void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 			    .back = back,
 			    .now = tcp_ticks(s->time_ns),
 			    .is_both = back->is_seen,
-			    .to_server = s->direction == client,
-			    .is_first = !way->is_seen};
+			    .to_server = s->direction == client};
 
 	if (s->flags & TCP_FLAG_RST)
 		return;

@@ -21,8 +21,9 @@
  * data comes. A number more than 1 GiB ahead is not believed, a RST not at all. Data 1 GiB behind
  * the highest is not waited for any more.
  *
- * Knowledge of a direction begins at its first segment, or at the first ACK of the other. Spurious,
- * fast, RTT and all that is acknowledged need both directions of the connection.
+ * Knowledge of a direction begins at its first segment, or at the first ACK of the other unless
+ * that overtook the segment. Spurious, fast, RTT and all that is acknowledged need both directions
+ * of the connection.
  *
  * Worker, through tcp. The state is zero at first.
  */

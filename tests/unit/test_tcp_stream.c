@@ -491,6 +491,36 @@ Test(tcp_stream, knowledge_begins_in_the_middle)
 	assert_loss(300, 200, 2);
 }
 
+Test(tcp_stream, first_ack_of_all_may_overtake_its_data)
+{
+	ack(0, 1000);
+	ack(1, 1200);
+	data(2, 700, 100);
+	data(3, 800, 100);
+	data(4, 1000, 200);
+	tcp_stream_settle(&sink, &stream);
+	assert_counted(GOODPUT_BYTES, 400);
+	cr_assert_eq(resent(), 0);
+	assert_loss(500, 100, 1);
+}
+
+Test(tcp_stream, data_5_ms_behind_the_first_ack_of_all_is_sent_again)
+{
+	ack(0, 1000);
+	data(5, 900, 100);
+	tcp_stream_settle(&sink, &stream);
+	assert_counted(RETRANSMITTED_SPURIOUS, 1);
+	assert_loss(0, 0, 0);
+}
+
+Test(tcp_stream, number_far_from_the_first_ack_of_all_begins_nothing)
+{
+	ack(0, 1000);
+	data(1, 1000 - (1u << 30) - 1, 0);
+	tcp_stream_settle(&sink, &stream);
+	assert_loss(0, 0, 0);
+}
+
 Test(tcp_stream, keep_alive_in_front_of_all_is_no_gap)
 {
 	ack(0, 0);
