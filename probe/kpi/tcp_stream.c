@@ -278,17 +278,24 @@ static bool is_duplicate(const struct context *c)
 	       c->s->seq == c->way->next + c->way->has_fin && !c->back->is_keep_alive;
 }
 
+/* RFC 2883 section 4: below the ACK, or inside the second block. */
+static bool has_dsack(const struct tcp_segment *s)
+{
+	const struct tcp_sack *sack = s->sack;
+
+	return s->n_sacks && !is_far(sack[0].end, s->ack) &&
+	       (!tcp_is_behind(sack[0].end, s->ack) ||
+		(s->n_sacks > 1 && tcp_is_within(sack[0].start, sack[1].start, sack[1].end) &&
+		 tcp_is_within(sack[0].end, sack[1].start, sack[1].end)));
+}
+
 static void take_dsack(const struct context *c)
 {
-	const struct tcp_sack *sack = c->s->sack;
-
-	/* RFC 2883 section 4: below the ACK, or inside the second block. */
-	if (!c->is_both || !c->s->n_sacks || is_far(sack[0].end, c->s->ack))
+	if (!c->is_both || !has_dsack(c->s))
 		return;
-	if (!tcp_is_behind(sack[0].end, c->s->ack) ||
-	    (c->s->n_sacks > 1 && tcp_is_within(sack[0].start, sack[1].start, sack[1].end) &&
-	     tcp_is_within(sack[0].end, sack[1].start, sack[1].end)))
-		kpi_count(c->sink, KPI_TCP_DSACKS, 1);
+	kpi_count(c->sink, KPI_TCP_DSACKS, 1);
+	/* It may have overtaken what was sent again. */
+	tcp_rtt_resent(&c->back->rtt, c->s->sack[0].start);
 }
 
 /* Keeps the highest range. */

@@ -372,6 +372,17 @@ Test(tcp_stream, sent_again_gives_no_rtt)
 	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 0);
 }
 
+Test(tcp_stream, what_a_dsack_acknowledges_gives_no_rtt)
+{
+	open_connection();
+	data(30, 0, 100);
+	ack(35, 100);
+	data(40, 100, 100);
+	sacked(80, 200, 0, 100); /* overtakes what was sent again */
+	data(81, 0, 100);
+	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 1);
+}
+
 Test(tcp_stream, what_is_not_timed_is_counted)
 {
 	open_connection();
