@@ -1,6 +1,6 @@
 #include "kpi/tcp_handshake.h"
 
-/* The SYN of a SYN-ACK that the mirror put in front of it. */
+/* The SYN of an answer that the mirror put in front of it. */
 static bool is_late(const struct tcp_handshake *tcp, const struct tcp_segment *s)
 {
 	return tcp->phase == TCP_EARLY && s->direction == tcp->client &&
@@ -19,10 +19,10 @@ static unsigned take_syn(struct tcp_handshake *tcp, const struct tcp_segment *s)
 		return 0;
 	}
 	if (is_late(tcp, s)) {
-		tcp->phase = TCP_ANSWERED;
+		tcp->phase = tcp->has_failed ? TCP_ASKED : TCP_ANSWERED;
 		tcp->syn_seq = s->seq;
 		tcp->is_attempt = true;
-		return TCP_ATTEMPTED;
+		return TCP_ATTEMPTED | (tcp->has_failed ? TCP_REFUSED : 0);
 	}
 	*tcp = (struct tcp_handshake){.phase = TCP_ASKED,
 				      .client = s->direction,
@@ -88,19 +88,27 @@ static unsigned take_establishment(struct tcp_handshake *tcp, const struct tcp_s
 	return TCP_ESTABLISHED;
 }
 
+static bool is_refused(const struct tcp_handshake *tcp, const struct tcp_segment *s)
+{
+	return tcp_handshake_is_unanswered(tcp) && s->direction != tcp->client &&
+	       s->flags & TCP_FLAG_ACK && tcp_is_within(s->ack, tcp->syn_seq + 1, tcp->syn_end);
+}
+
 static unsigned take_reset(struct tcp_handshake *tcp, const struct tcp_segment *s)
 {
-	unsigned events = 0;
-
-	if (tcp_handshake_end(tcp) != TCP_ALIVE)
+	if (tcp->is_reset)
 		return 0;
-	if (tcp_handshake_is_unanswered(tcp) && s->direction != tcp->client &&
-	    s->flags & TCP_FLAG_ACK && tcp_is_within(s->ack, tcp->syn_seq + 1, tcp->syn_end)) {
-		tcp->has_failed = true;
-		events = TCP_REFUSED;
-	}
 	tcp->is_reset = true;
-	return events | TCP_RESET;
+	if (is_refused(tcp, s)) {
+		tcp->has_failed = true;
+		return TCP_REFUSED | TCP_RESET;
+	}
+	/* Nothing but a SYN is answered so (RFC 9293 section 3.10.7.1); it has yet to come. */
+	if (tcp->phase == TCP_UNKNOWN && s->flags & TCP_FLAG_ACK && s->seq == 0) {
+		keep_answer(tcp, s, TCP_EARLY);
+		tcp->has_failed = true;
+	}
+	return TCP_RESET;
 }
 
 unsigned tcp_handshake_segment(struct tcp_handshake *tcp, const struct tcp_segment *s, uint64_t *ns)
@@ -128,7 +136,7 @@ bool tcp_handshake_is_unanswered(const struct tcp_handshake *tcp)
 
 enum tcp_end tcp_handshake_end(const struct tcp_handshake *tcp)
 {
-	if (tcp->is_reset)
-		return TCP_RST;
-	return tcp->fins == 3 ? TCP_FIN : TCP_ALIVE;
+	if (tcp->fins == 3)
+		return TCP_FIN;
+	return tcp->is_reset ? TCP_RST : TCP_ALIVE;
 }

@@ -22,8 +22,8 @@
  * tshark differs: it takes the time from the oldest SYN, and sees no answer to a part of its data.
  *
  * An attempt is established by the first ACK of the client behind its SYN, for which it must have
- * had the SYN-ACK, mirrored or not. It fails once: by a RST that acknowledges its SYN, by an ICMP
- * error, or by silence.
+ * had the SYN-ACK, mirrored or not. It fails once: by a RST that acknowledges its SYN, even if the
+ * mirror puts it in front, by an ICMP error, or by silence.
  *
  * Worker, through tcp. Pure but for the state, which is zero at first.
  */
@@ -37,7 +37,7 @@
 
 enum tcp_phase {
 	TCP_UNKNOWN, /* no SYN yet, perhaps never: it began before we looked */
-	TCP_EARLY,   /* a SYN-ACK, not yet its SYN */
+	TCP_EARLY,   /* a SYN-ACK or a RST, not yet its SYN */
 	TCP_ASKED,
 	TCP_ANSWERED,
 	TCP_OPEN,
@@ -67,7 +67,7 @@ enum tcp_event {
 	TCP_ATTEMPTED = 1 << 2,
 	TCP_ESTABLISHED = 1 << 3,
 	TCP_REFUSED = 1 << 4,
-	TCP_RESET = 1 << 5, /* ends the connection, at the phase that it has now */
+	TCP_RESET = 1 << 5, /* the first RST, at the phase that the connection has now */
 };
 enum tcp_end { TCP_ALIVE, TCP_FIN, TCP_RST };
 
@@ -76,5 +76,5 @@ unsigned tcp_handshake_segment(struct tcp_handshake *handshake, const struct tcp
 			       uint64_t *ns);
 /* Asked for, and nothing of either side speaks of an answer or of a failure. */
 bool tcp_handshake_is_unanswered(const struct tcp_handshake *handshake);
-/* FIN: from both sides; then a RST does not matter any more. A new attempt is alive again. */
+/* FIN: from both sides, in front of a RST or behind it. A new attempt is alive again. */
 enum tcp_end tcp_handshake_end(const struct tcp_handshake *handshake);

@@ -194,6 +194,11 @@ Test(tcp, resets_are_told_by_phase_and_sender)
 	take(21, CLIENT, RST | ACK, C + 1, S + 2);
 	assert_counted(RESET_CLOSING_CLIENT, 1);
 	assert_counted(FAILED_REFUSED, 0);
+	tcp = (struct tcp){0};
+	take(20, SERVER, RST | ACK, 0, C + 1); /* overtakes its SYN */
+	assert_counted(RESET_HANDSHAKE_SERVER, 1);
+	take(21, CLIENT, SYN, C, 0);
+	assert_counted(FAILED_REFUSED, 1);
 }
 
 Test(tcp, without_a_syn_the_higher_port_is_the_client)

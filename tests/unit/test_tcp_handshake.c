@@ -349,8 +349,50 @@ Test(tcp_handshake, reset_ends_it)
 	take(20, CLIENT, FIN | ACK, C + 1, S + 1);
 	take(21, SERVER, RST, S + 1, 0);
 	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
+}
+
+Test(tcp_handshake, fins_in_front_of_a_reset_or_behind_it_are_the_same)
+{
+	open_connection();
+	take(20, CLIENT, FIN | ACK, C + 1, S + 1);
+	take(21, CLIENT, RST, C + 2, 0);
+	cr_assert(events & TCP_RESET);
 	take(22, SERVER, FIN | ACK, S + 1, C + 2);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_FIN);
+	tcp = (struct tcp_handshake){0};
+	open_connection();
+	take(20, CLIENT, FIN | ACK, C + 1, S + 1);
+	take(21, SERVER, FIN | ACK, S + 1, C + 2);
+	take(22, CLIENT, RST, C + 2, 0);
+	cr_assert(events & TCP_RESET);
+	cr_assert_eq(tcp_handshake_end(&tcp), TCP_FIN);
+}
+
+Test(tcp_handshake, refusal_may_overtake_its_syn)
+{
+	take(0, SERVER, RST | ACK, 0, C + 1);
+	cr_assert_eq(events, TCP_RESET, "of whose attempt we know nothing yet");
+	syn(1);
+	cr_assert_eq(events, TCP_ATTEMPTED | TCP_REFUSED);
 	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
+	syn(500);
+	cr_assert_eq(events, 0, "asks again");
+	cr_assert_eq(syn_ack(510), NEITHER);
+}
+
+Test(tcp_handshake, reset_of_something_else_refuses_no_syn_to_come)
+{
+	take(0, SERVER, RST | ACK, S, C + 1);
+	syn(1);
+	cr_assert_eq(events, TCP_ATTEMPTED);
+	tcp = (struct tcp_handshake){0};
+	take(0, SERVER, RST, 0, 0);
+	syn(1);
+	cr_assert_eq(events, TCP_ATTEMPTED);
+	tcp = (struct tcp_handshake){0};
+	take(0, SERVER, RST | ACK, 0, C + 500);
+	syn(1);
+	cr_assert_eq(events, TCP_ATTEMPTED);
 }
 
 Test(tcp_handshake, new_attempt_is_alive_again)
