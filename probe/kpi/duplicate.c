@@ -58,6 +58,7 @@ struct votes {
 	uint32_t step;           /* number of the step of the last slot */
 	uint16_t pending[SLOTS]; /* have not come again yet */
 	uint16_t single, again;  /* halved together: MEMORY */
+	bool has_ip;             /* that voted */
 };
 
 /* Words in pairs: two of numbers, the addresses, the rest. */
@@ -197,19 +198,36 @@ uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const st
 
 /* ---- judgement ---- */
 
+/* An IPv4 sender numbers its packets: 9,109 pure ACKs with a number were measured in 313 captures,
+ * and none came again within the window but where the capture is doubled. 0 is no number. */
+static bool is_numbered(const uint8_t *ip)
+{
+	return ip[0] >> 4 == 4 && wire_u16(ip + 4);
+}
+
 /* Sent again and again by honest senders: RFC 5681 section 3.2, TS 29.281 section 7.3.2. */
 static bool is_repeatable(const struct packet *p, const struct dissected *in)
 {
 	const uint8_t *t = p->data + in->l4;
 	const uint32_t captured = p->len - in->l4;
 
-	if (!in->key.version)
-		return true;
 	if (in->key.proto == INNER_TCP && captured >= 14)
-		return in->ip_len && in->ip_len <= (uint32_t)in->payload - in->l3 &&
+		return !is_numbered(p->data + in->l3) && in->ip_len &&
+		       in->ip_len <= (uint32_t)in->payload - in->l3 &&
 		       !(t[13] & (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
 	return in->key.proto == INNER_UDP && captured >= 10 && wire_u16(t + 2) == GTPU_PORT &&
 	       t[9] == GTPU_END_MARKER;
+}
+
+/* ARP and the like may be repeated at once: they are asked where there is nothing else. */
+static bool is_voter(struct votes *v, const struct packet *p, const struct dissected *in)
+{
+	if (!in->key.version)
+		return !v->has_ip;
+	if (is_repeatable(p, in))
+		return false;
+	v->has_ip = true;
+	return true;
 }
 
 static struct entry *find(struct set *set, uint64_t print, uint32_t time)
@@ -308,9 +326,9 @@ enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t
 		vote(v, e, time);
 		return is_doubled(v) ? DUPLICATE_COPY : DUPLICATE_HONEST;
 	}
-	const bool is_voter = !is_repeatable(p, in);
-	remember(set, (struct entry){.print = print, .time = time, .is_voter = is_voter});
-	if (is_voter)
+	const bool votes = is_voter(v, p, in);
+	remember(set, (struct entry){.print = print, .time = time, .is_voter = votes});
+	if (votes)
 		take_voter(v, step);
 	return DUPLICATE_NONE;
 }

@@ -10,8 +10,12 @@
  *
  * Some packets are honestly sent twice: duplicate ACKs and GTP-U end markers. So copies are left
  * out only in a session that is doubled as a whole: of its latest packets, as far as it is known
- * whether they come again, more than a third do. The packets that are honestly sent twice do not
- * vote. In its first 5 ms a session is doubled as soon as one packet comes again.
+ * whether they come again, more than a third do. In its first 5 ms a session is doubled as soon as
+ * one packet comes again.
+ *
+ * Who votes: not end markers, not pure ACKs without an IPv4 identification (0, or IPv6), and what
+ * is not IP only before the first IP packet that votes. What of them comes again before any vote
+ * counts as honest: of the copy of an IPv6 ACK in front of all else nobody could tell who sent it.
  *
  * One per worker, called by it alone. All memory is allocated at open.
  */

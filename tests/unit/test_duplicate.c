@@ -67,14 +67,41 @@ static enum duplicate take(uint16_t number, uint64_t us)
 	return judge(&b, us);
 }
 
-static enum duplicate take_ack(uint64_t us)
+static enum duplicate take_numbered_ack(uint16_t number, uint64_t us)
 {
 	struct build b = build_payload(0);
 
 	build_tcp(&b, 1000, 80);
 	build_data(&b)[13] = ACK;
 	build_ipv4(&b, 6, "10.0.0.1", "10.0.0.2");
+	build_data(&b)[4] = (uint8_t)(number >> 8);
+	build_data(&b)[5] = (uint8_t)number;
 	build_ethernet(&b, 0x0800);
+	return judge(&b, us);
+}
+
+static enum duplicate take_ack(uint64_t us)
+{
+	return take_numbered_ack(0, us);
+}
+
+static enum duplicate take_ack_v6(uint64_t us)
+{
+	struct build b = build_payload(0);
+
+	build_tcp(&b, 1000, 80);
+	build_data(&b)[13] = ACK;
+	build_ipv6(&b, 6, "2001:db8::1", "2001:db8::2");
+	build_ethernet(&b, 0x86dd);
+	return judge(&b, us);
+}
+
+static enum duplicate take_arp(uint8_t number, uint64_t us)
+{
+	struct build b = build_payload(46);
+
+	build_data(&b)[20] = number;
+	build_ethernet(&b, 0x0806);
 	return judge(&b, us);
 }
 
@@ -226,6 +253,32 @@ Test(duplicate, what_is_honestly_sent_thrice_stays)
 	cr_assert_eq(take(10, 20040), DUPLICATE_HONEST, "one packet is not a doubled session");
 }
 
+Test(duplicate, ack_with_an_identification_votes)
+{
+	cr_assert_eq(take_numbered_ack(1, 0), DUPLICATE_NONE);
+	cr_assert_eq(take_numbered_ack(1, 10), DUPLICATE_COPY);
+	cr_assert_eq(take_ack(20), DUPLICATE_NONE);
+	cr_assert_eq(take_ack(30), DUPLICATE_COPY);
+}
+
+Test(duplicate, three_acks_of_one_identification_stay_in_a_healthy_session)
+{
+	for (uint16_t i = 1; i < 50; i++)
+		take(i, i * 100u);
+	take_numbered_ack(7, 10100);
+	cr_assert_eq(take_numbered_ack(7, 10200), DUPLICATE_HONEST);
+	cr_assert_eq(take_numbered_ack(7, 10300), DUPLICATE_HONEST);
+}
+
+Test(duplicate, ack_of_ipv6_does_not_vote)
+{
+	take_ack_v6(0);
+	cr_assert_eq(take_ack_v6(10), DUPLICATE_HONEST);
+	take(1, 20);
+	take(1, 30);
+	cr_assert_eq(take_ack_v6(40), DUPLICATE_COPY);
+}
+
 Test(duplicate, in_a_doubled_session_they_are_copies)
 {
 	take(1, 0);
@@ -260,18 +313,22 @@ Test(duplicate, no_cut_reads_beyond_the_packet)
 	}
 }
 
-Test(duplicate, what_is_not_ip_is_judged_by_its_bytes_and_does_not_vote)
+Test(duplicate, what_is_not_ip_is_judged_by_its_bytes)
 {
-	struct build b = build_payload(46);
+	for (uint8_t i = 0; i < 100; i++) {
+		cr_assert_eq(take_arp(i, 10u * i), DUPLICATE_NONE);
+		cr_assert_eq(take_arp(i, 10u * i + 1), DUPLICATE_COPY);
+	}
+}
 
-	build_ethernet(&b, 0x0806);
-	cr_assert_eq(judge(&b, 0), DUPLICATE_NONE);
-	cr_assert_eq(judge(&b, 1), DUPLICATE_HONEST);
-	build_data(&b)[20] ^= 1;
-	cr_assert_eq(judge(&b, 2), DUPLICATE_NONE);
-	take(1, 3);
-	take(1, 4);
-	cr_assert_eq(judge(&b, 5), DUPLICATE_COPY);
+Test(duplicate, what_is_not_ip_votes_before_all_ip_alone)
+{
+	take(1, 0);
+	take_arp(1, 10);
+	cr_assert_eq(take_arp(1, 20), DUPLICATE_HONEST);
+	take(2, 30);
+	take(2, 40);
+	cr_assert_eq(take_arp(1, 50), DUPLICATE_COPY);
 }
 
 static enum duplicate take_tunnelled(uint8_t number, bool has_ipv6, uint64_t us)
