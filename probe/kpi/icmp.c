@@ -7,34 +7,56 @@
 #define ECHO_REQUEST_V6 128
 
 #define UNANSWERED_NS (ICMP_UNANSWERED_S * INT64_C(1000000000))
+#define EARLY_NS      INT64_C(5000000)
 
 /* ---- echo ---- */
 
-static bool is_waiting(const struct icmp *icmp, unsigned place)
+static bool is_taken(const struct icmp *icmp, unsigned place)
 {
-	return icmp->waiting >> place & 1;
+	return icmp->taken >> place & 1;
+}
+
+static bool is_early(const struct icmp *icmp, unsigned place)
+{
+	return icmp->early >> place & 1;
+}
+
+static void clear(struct icmp *icmp, unsigned place)
+{
+	icmp->taken &= (uint16_t) ~(1u << place);
+	icmp->early &= (uint16_t) ~(1u << place);
 }
 
 static void expire(const struct kpi_sink *sink, struct icmp *icmp)
 {
-	for (unsigned i = 0; i < ICMP_WAITING; i++) {
-		if (!is_waiting(icmp, i) ||
-		    (int64_t)(sink->time_ns - icmp->sent_ns[i]) < UNANSWERED_NS)
+	for (unsigned i = 0; i < ICMP_PLACES; i++) {
+		const int64_t age_ns = (int64_t)(sink->time_ns - icmp->time_ns[i]);
+		if (!is_taken(icmp, i) || age_ns < (is_early(icmp, i) ? EARLY_NS : UNANSWERED_NS))
 			continue;
-		icmp->waiting &= (uint16_t) ~(1u << i);
-		kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED, 1);
+		if (!is_early(icmp, i))
+			kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED, 1);
+		clear(icmp, i);
 	}
 }
 
-/* Place of the request of this number that was sent in this direction, or ICMP_WAITING. */
+/* Place of the request of this number and direction, or of its reply, or ICMP_PLACES. */
 static unsigned find(const struct icmp *icmp, uint16_t sequence, unsigned direction)
 {
 	unsigned i = 0;
 
-	while (i < ICMP_WAITING && !(is_waiting(icmp, i) && icmp->sequence[i] == sequence &&
-				     (icmp->direction >> i & 1u) == direction))
+	while (i < ICMP_PLACES && !(is_taken(icmp, i) && icmp->sequence[i] == sequence &&
+				    (icmp->direction >> i & 1u) == direction))
 		i++;
 	return i;
+}
+
+static void take_place(const struct kpi_sink *sink, struct icmp *icmp, unsigned place,
+		       uint16_t sequence, unsigned direction)
+{
+	icmp->time_ns[place] = sink->time_ns;
+	icmp->sequence[place] = sequence;
+	icmp->taken |= (uint16_t)(1u << place);
+	icmp->direction = (uint16_t)((icmp->direction & ~(1u << place)) | direction << place);
 }
 
 static void request(const struct kpi_sink *sink, struct icmp *icmp, uint16_t sequence,
@@ -43,16 +65,32 @@ static void request(const struct kpi_sink *sink, struct icmp *icmp, uint16_t seq
 	unsigned place = find(icmp, sequence, direction);
 
 	kpi_count(sink, KPI_ICMP_REQUESTS, 1);
-	if (place == ICMP_WAITING) {
-		place = icmp->next;
-		icmp->next = (uint8_t)((place + 1) % ICMP_WAITING);
-		if (is_waiting(icmp, place))
-			kpi_count(sink, KPI_ICMP_SKIPPED, 1);
+	if (place < ICMP_PLACES && is_early(icmp, place)) {
+		clear(icmp, place);
+		kpi_see(sink, KPI_GROUP_ICMP_BOTH);
+		return;
 	}
-	icmp->sent_ns[place] = sink->time_ns;
-	icmp->sequence[place] = sequence;
-	icmp->waiting |= (uint16_t)(1u << place);
-	icmp->direction = (uint16_t)((icmp->direction & ~(1u << place)) | direction << place);
+	if (place == ICMP_PLACES) {
+		place = icmp->next;
+		icmp->next = (uint8_t)((place + 1) % ICMP_PLACES);
+		if (is_taken(icmp, place) && !is_early(icmp, place))
+			kpi_count(sink, KPI_ICMP_SKIPPED, 1);
+		clear(icmp, place);
+	}
+	take_place(sink, icmp, place, sequence, direction);
+}
+
+/* Its request may come yet. */
+static void remember_early(const struct kpi_sink *sink, struct icmp *icmp, uint16_t sequence,
+			   unsigned direction)
+{
+	const unsigned place = icmp->next;
+
+	if (is_taken(icmp, place) && !is_early(icmp, place))
+		return;
+	icmp->next = (uint8_t)((place + 1) % ICMP_PLACES);
+	take_place(sink, icmp, place, sequence, direction);
+	icmp->early |= (uint16_t)(1u << place);
 }
 
 static void reply(const struct kpi_sink *sink, struct icmp *icmp, uint16_t sequence,
@@ -61,12 +99,16 @@ static void reply(const struct kpi_sink *sink, struct icmp *icmp, uint16_t seque
 	const unsigned place = find(icmp, sequence, !direction);
 
 	kpi_count(sink, KPI_ICMP_REPLIES, 1);
-	if (place == ICMP_WAITING)
+	if (place == ICMP_PLACES) {
+		remember_early(sink, icmp, sequence, !direction);
 		return;
-	icmp->waiting &= (uint16_t) ~(1u << place);
+	}
+	if (is_early(icmp, place))
+		return;
+	clear(icmp, place);
 	kpi_see(sink, KPI_GROUP_ICMP_BOTH);
-	if (sink->time_ns >= icmp->sent_ns[place])
-		kpi_observe(sink, KPI_ICMP_ECHO_RTT, sink->time_ns - icmp->sent_ns[place]);
+	if (sink->time_ns >= icmp->time_ns[place])
+		kpi_observe(sink, KPI_ICMP_ECHO_RTT, sink->time_ns - icmp->time_ns[place]);
 }
 
 void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct packet *packet,
@@ -86,13 +128,13 @@ void icmp_packet(const struct kpi_sink *sink, struct icmp *icmp, const struct pa
 
 uint32_t icmp_idle_s(const struct icmp *icmp)
 {
-	return icmp->waiting ? ICMP_IDLE_WAITING_S : 0;
+	return icmp->taken & ~icmp->early ? ICMP_IDLE_WAITING_S : 0;
 }
 
 void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp)
 {
 	kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED,
-			  (unsigned)__builtin_popcount(icmp->waiting));
+			  (unsigned)__builtin_popcount(icmp->taken & (unsigned)~icmp->early));
 }
 
 /* ---- errors ---- */

@@ -4,7 +4,9 @@
  * Worker, through kpi. The state lies beside the flow of an echo (addresses and identifier), zero
  * at first: the requests that wait for their reply. A request sent again under the same number
  * takes the place of the one before. One that finds all places taken takes that of the oldest, of
- * which no more is said than that it was skipped. Late replies, 5 s and more, are no answer.
+ * which no more is said than that it was skipped. Late replies, 5 s and more, are no answer. A
+ * reply up to 5 ms before its request, which came through the mirror another way, answers it
+ * without RTT.
  */
 #pragma once
 
@@ -20,14 +22,15 @@
 /* A flow with a request that waits ends so soon, or the request would be told minutes later. */
 #define ICMP_IDLE_WAITING_S 10
 
-/* Those of 5 s at two a second, and some. */
-#define ICMP_WAITING 12
+/* Requests of 5 s at two a second, and some. */
+#define ICMP_PLACES 12
 
 struct icmp {
-	uint64_t sent_ns[ICMP_WAITING];
-	uint16_t sequence[ICMP_WAITING];
-	uint16_t waiting, direction; /* bit per place: taken; direction of the request */
-	uint8_t next;                /* place of the next request */
+	uint64_t time_ns[ICMP_PLACES];
+	uint16_t sequence[ICMP_PLACES];
+	/* Bit per place: a request waits there; or its reply, early; direction of the request. */
+	uint16_t taken, early, direction;
+	uint8_t next; /* place of the next one */
 };
 static_assert(sizeof(struct icmp) <= 128, "memory is promised by this size");
 

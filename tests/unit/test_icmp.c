@@ -181,15 +181,57 @@ Test(icmp, silence_means_nothing_where_one_direction_is_mirrored)
 
 Test(icmp, request_without_a_place_takes_that_of_the_oldest)
 {
-	for (uint16_t i = 0; i <= ICMP_WAITING; i++)
+	for (uint16_t i = 0; i <= ICMP_PLACES; i++)
 		ask(i, i);
 	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 1);
-	for (uint16_t i = 0; i <= ICMP_WAITING; i++)
+	for (uint16_t i = 0; i <= ICMP_PLACES; i++)
 		answer(100, i);
-	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), ICMP_WAITING);
-	for (uint16_t i = 0; i < ICMP_WAITING; i++)
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), ICMP_PLACES);
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
 		ask(101, i);
 	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 1, "all places were free");
+}
+
+Test(icmp, reply_that_overtook_its_request_answers_it)
+{
+	counted_sees_both();
+	answer(0, 1);
+	cr_assert_eq(icmp_idle_s(&icmp), 0);
+	ask(2, 1);
+	cr_assert(counted_is_seen(KPI_GROUP_ICMP_BOTH));
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 0);
+	cr_assert_eq(icmp_idle_s(&icmp), 0);
+	ask(6000, 2);
+	answer(6001, 2);
+	cr_assert_eq(counted(KPI_ICMP_UNANSWERED), 0);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 1);
+}
+
+Test(icmp, reply_is_early_by_5_ms_at_most)
+{
+	const struct kpi_sink sink = counted_sink(START);
+
+	counted_sees_both();
+	answer(0, 1);
+	answer(0, 2);
+	ask(5, 1);
+	icmp_ended(&sink, &icmp);
+	cr_assert_eq(counted(KPI_ICMP_UNANSWERED), 1, "the second was never asked for");
+}
+
+Test(icmp, early_replies_take_no_place_of_a_request)
+{
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		ask(i, i);
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		answer(20, (uint16_t)(100 + i));
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		answer(21, i);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), ICMP_PLACES);
+	answer(22, 200);
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		ask(23, i);
+	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 0, "nor does a request skip them");
 }
 
 /* ---- errors ---- */
