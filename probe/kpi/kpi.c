@@ -7,6 +7,7 @@
 #include "inner.h"
 #include "kpi/duplicate.h"
 #include "kpi/later.h"
+#include "kpi/overtaken.h"
 #include "kpi/sctp.h"
 
 /* Flow buckets looked at per batch: those of 65,536 flows, about 12,300, in 192 batches. */
@@ -35,6 +36,7 @@ struct kpis {
 	struct sctp *sctp;
 	struct tcp_gaps *gaps;
 	struct later *later;
+	struct overtaken overtaken;
 };
 
 static enum kpi_l4 l4_of(const struct flow_key *key)
@@ -193,8 +195,20 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 		flow_shorten(kpi->flows, flow, idle_s);
 }
 
+/* A packet of the flow was not delivered. */
+static void take_quote(const struct kpis *kpi, const struct kpi_sink *sink, const struct flow *flow,
+		       const struct icmp_quote *quote)
+{
+	struct kpi_flow *state = flow_state(kpi->flows, flow);
+
+	if (flow->key.proto == INNER_TCP)
+		tcp_unreachable(sink, &state->tcp, quote->direction);
+	else if (flow->key.proto == INNER_UDP && quote->verdict == ICMP_PORT_UNREACHABLE)
+		udp_refused(sink, &state->udp);
+}
+
 /* d has a flow key, all filled in, whose place it is. False: no room for the flow. */
-static bool take_flow(const struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
+static bool take_flow(struct kpis *kpi, const struct kpi_sink *sink, const struct packet *p,
 		      const struct dissected *d, const struct flow_place *place, uint32_t bytes)
 {
 	struct flow *flow =
@@ -203,11 +217,15 @@ static bool take_flow(const struct kpis *kpi, const struct kpi_sink *sink, const
 	if (!flow)
 		return false;
 	kpi_see(sink, KPI_GROUP_FLOWS);
-	if (flow->packets[0] + flow->packets[1] == 1) {
+	const bool is_new = flow->packets[0] + flow->packets[1] == 1;
+	struct icmp_quote quote;
+	if (is_new) {
 		kpi_add(sink->session, KPI_CREATED_TCP + l4_of(&flow->key), 1);
 		kpi_add(sink->session, KPI_FLOWS_TCP + l4_of(&flow->key), 1);
 	}
 	take_transport(kpi, sink, p, d, flow);
+	while (is_new && overtaken_take(&kpi->overtaken, &flow->key, sink->time_ns, &quote))
+		take_quote(kpi, sink, flow, &quote);
 	count_directions(sink, flow, flow_state(kpi->flows, flow));
 	return true;
 }
@@ -215,32 +233,27 @@ static bool take_flow(const struct kpis *kpi, const struct kpi_sink *sink, const
 /* ---- what is inside other packets ---- */
 
 /* The packet that an ICMP error quotes was not delivered: its flow learns it. */
-static void take_icmp_error(const struct kpis *kpi, const struct kpi_sink *sink,
+static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
 			    const struct kpi_packet *p)
 {
-	struct flow_key quoted;
-	unsigned direction;
-	const enum icmp_verdict verdict =
-		icmp_error(sink, p->packet, p->dissected, &quoted, &direction);
+	struct icmp_quote quote = {0};
 
-	if (verdict != ICMP_UNREACHABLE && verdict != ICMP_PORT_UNREACHABLE)
+	quote.verdict = icmp_error(sink, p->packet, p->dissected, &quote.key, &quote.direction);
+	if (quote.verdict != ICMP_UNREACHABLE && quote.verdict != ICMP_PORT_UNREACHABLE)
 		return;
-	quoted.session = p->session;
-	if (quoted.proto == INNER_SCTP)
-		sctp_unreachable(kpi->sctp, sink, &quoted, direction);
-	const struct flow *flow = flow_find(kpi->flows, &quoted, sink->time_ns);
-	if (!flow)
-		return;
-	struct kpi_flow *state = flow_state(kpi->flows, flow);
-	if (quoted.proto == INNER_TCP)
-		tcp_unreachable(sink, &state->tcp, direction);
-	else if (quoted.proto == INNER_UDP && verdict == ICMP_PORT_UNREACHABLE)
-		udp_refused(sink, &state->udp);
+	quote.key.session = p->session;
+	if (quote.key.proto == INNER_SCTP)
+		sctp_unreachable(kpi->sctp, sink, &quote.key, quote.direction);
+	const struct flow *flow = flow_find(kpi->flows, &quote.key, sink->time_ns);
+	if (flow)
+		take_quote(kpi, sink, flow, &quote);
+	else
+		overtaken_put(&kpi->overtaken, &quote, sink->time_ns);
 }
 
 /* TCP of a UE, in the tunnel that carries it. Where a gateway is mirrored every packet of a UE
  * comes by two tunnels: what copies the outer packets are not, the inner ones are. */
-static void take_tunnelled(const struct kpis *kpi, struct kpi_sink sink, const struct kpi_packet *p)
+static void take_tunnelled(struct kpis *kpi, struct kpi_sink sink, const struct kpi_packet *p)
 {
 	struct dissected inner;
 

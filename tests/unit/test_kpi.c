@@ -346,3 +346,28 @@ Test(kpi, sample_that_finds_the_pool_empty_is_counted_as_missed)
 	cr_assert_eq(missed, 2);
 	cr_assert_eq(histogram_count(&histograms[2]), 2);
 }
+
+/* Port unreachable, for the datagram that take_udp(port, false) sends. */
+static void take_refusal(uint16_t port)
+{
+	struct build b = build_payload(0);
+
+	build_udp(&b, port, 53);
+	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
+	build_icmp(&b, 3, 0);
+	build_data(&b)[1] = 3;
+	take_ip(&b, 1, true, 0);
+}
+
+Test(kpi, error_counts_for_its_flow_whichever_comes_first)
+{
+	take_udp(1000, false, 0);
+	take_refusal(1000);
+	cr_assert_eq(value(0, KPI_UDP_REFUSED), 1);
+	take_refusal(2000);
+	cr_assert_eq(value(0, KPI_UDP_REFUSED), 1, "no flow yet");
+	take_udp(2000, false, 0);
+	cr_assert_eq(value(0, KPI_UDP_REFUSED), 2);
+	take_udp(2000, false, 0);
+	cr_assert_eq(value(0, KPI_UDP_REFUSED), 2);
+}

@@ -1,0 +1,38 @@
+/*
+ * overtaken: ICMP errors that come before the packet which they quote, as they may where the two
+ * directions take different ways through the mirror.
+ *
+ * Worker, through kpi, which asks for them when a flow begins. The latest that found no flow are
+ * remembered for 5 ms. Zero at first.
+ */
+#pragma once
+
+#include "kpi/icmp.h"
+#include "path/dissect.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OVERTAKEN_NS  5000000u
+#define OVERTAKEN_MAX 8
+
+struct icmp_quote {
+	struct flow_key key;
+	unsigned direction;
+	enum icmp_verdict verdict;
+};
+
+struct overtaken {
+	struct {
+		struct icmp_quote quote;
+		uint64_t time_ns; /* 0: none */
+	} error[OVERTAKEN_MAX];
+	uint64_t latest_ns;
+	unsigned next;
+};
+
+/* There is no flow that this quotes. */
+void overtaken_put(struct overtaken *o, const struct icmp_quote *quote, uint64_t time_ns);
+/* Takes out one that quoted this flow; false: there is none. */
+bool overtaken_take(struct overtaken *o, const struct flow_key *key, uint64_t time_ns,
+		    struct icmp_quote *out);
