@@ -1,6 +1,7 @@
 #include "serve/ask.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,7 +16,7 @@
 
 /* ---- options ---- */
 
-int ask_set_interval(uint64_t *interval_ns, const char *text, struct err *err)
+static int set_interval(uint64_t *interval_ns, const char *text, struct err *err)
 {
 	uint64_t ns;
 
@@ -27,12 +28,50 @@ int ask_set_interval(uint64_t *interval_ns, const char *text, struct err *err)
 		       text);
 }
 
-int ask_set_interface(char interface[static IF_NAMESIZE], const char *name, struct err *err)
+static int set_interface(char interface[static IF_NAMESIZE], const char *name, struct err *err)
 {
 	if (!*name || strlen(name) >= IF_NAMESIZE)
 		return err_set(err, -EINVAL, "-i %s: that is no name of an interface", name);
 	(void)snprintf(interface, IF_NAMESIZE, "%s", name);
 	return 0;
+}
+
+static int set_option(struct ask_options *o, int letter, char **argv, struct err *err)
+{
+	switch (letter) {
+	case 'h':
+		return -ECANCELED;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'i':
+		return set_interface(o->interface, optarg, err);
+	case 't':
+		return set_interval(&o->interval_ns, optarg, err);
+	case 'b':
+		o->by = optarg;
+		return 0;
+	default:
+		return err_set(err, -EINVAL, "%s %s; --help lists the options", argv[optind - 1],
+			       letter == ':' ? "wants an argument" : "is no option here");
+	}
+}
+
+int ask_parse(struct ask_options *o, bool has_by, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = {
+		{"by", required_argument, NULL, 'b'}, {"interface", required_argument, NULL, 'i'},
+		{"json", no_argument, NULL, 'j'},     {"interval", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'},     {0}};
+	int letter, ret = 0;
+
+	opterr = 0;
+	while (!ret && (letter = getopt_long(argc, argv, ":i:h", options + !has_by, NULL)) != -1)
+		ret = set_option(o, letter, argv, err);
+	if (!ret && optind < argc)
+		ret = err_set(err, -EINVAL, "%s is no option here; --help lists the options",
+			      argv[optind]);
+	return ret;
 }
 
 /* ---- which probe ---- */

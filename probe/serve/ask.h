@@ -9,11 +9,19 @@
 
 #include <jansson.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Of the command line. -EINVAL with a sentence. */
-int ask_set_interval(uint64_t *interval_ns, const char *text, struct err *err);
-int ask_set_interface(char interface[static IF_NAMESIZE], const char *name, struct err *err);
+struct ask_options {
+	char interface[IF_NAMESIZE];
+	bool json;
+	uint64_t interval_ns;
+	const char *by; /* NULL: not given */
+};
+
+/* The command line, defaults in *o. has_by: --by is an option. -ECANCELED: help is wanted; -EINVAL
+ * with a sentence. */
+int ask_parse(struct ask_options *o, bool has_by, int argc, char **argv, struct err *err);
 
 /* Where it is "", takes the interface of the only probe in this network namespace. -ENOENT: none
  * runs here; -EINVAL: several do. */

@@ -1,7 +1,6 @@
 #include "serve/status.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,48 +31,9 @@ static const char HELP[] =
 	"It sees the probes of its own network namespace: 'ip netns exec NAME vxprobe status' for another.\n";
 /* clang-format on */
 
-struct options {
-	char interface[IF_NAMESIZE];
-	bool json;
-	uint64_t interval_ns;
-};
-
-/* ---- options ---- */
-
-static int parse(struct options *o, int argc, char **argv, struct err *err)
-{
-	static const struct option options[] = {{"interface", required_argument, NULL, 'i'},
-						{"json", no_argument, NULL, 'j'},
-						{"interval", required_argument, NULL, 't'},
-						{"help", no_argument, NULL, 'h'},
-						{0}};
-	int letter, ret = 0;
-
-	*o = (struct options){.interval_ns = 1000000000};
-	opterr = 0;
-	while (!ret && (letter = getopt_long(argc, argv, ":i:h", options, NULL)) != -1) {
-		if (letter == 'h')
-			return -ECANCELED;
-		if (letter == 'j')
-			o->json = true;
-		else if (letter == 'i')
-			ret = ask_set_interface(o->interface, optarg, err);
-		else if (letter == 't')
-			ret = ask_set_interval(&o->interval_ns, optarg, err);
-		else
-			ret = err_set(err, -EINVAL, "%s %s; --help lists the options",
-				      argv[optind - 1],
-				      letter == ':' ? "wants an argument" : "is no option here");
-	}
-	if (!ret && optind < argc)
-		ret = err_set(err, -EINVAL, "%s is no option here; --help lists the options",
-			      argv[optind]);
-	return ret;
-}
-
 /* ---- rates ---- */
 
-static double number_of(const json_t *object, const char *key)
+double status_number(const json_t *object, const char *key)
 {
 	return json_number_value(json_object_get(object, key));
 }
@@ -81,7 +41,7 @@ static double number_of(const json_t *object, const char *key)
 /* Per second; a counter that is not in the earlier document was 0, one that fell began anew. */
 static json_t *rate(const json_t *before, const json_t *after, const char *key, double seconds)
 {
-	const double n = number_of(after, key) - number_of(before, key);
+	const double n = status_number(after, key) - status_number(before, key);
 
 	return json_real(n > 0 && seconds > 0 ? n / seconds : 0);
 }
@@ -106,7 +66,7 @@ static double sum_of(const json_t *session, const char *what)
 	for (unsigned i = 0; i < 3; i++) {
 		char key[64];
 		(void)snprintf(key, sizeof(key), "session_%s_%s", directions[i], what);
-		sum += number_of(session, key);
+		sum += status_number(session, key);
 	}
 	return sum;
 }
@@ -132,7 +92,8 @@ static void rate_session(const json_t *before, json_t *after, double seconds)
 
 void status_add_rates(const json_t *before, json_t *after)
 {
-	const double seconds = number_of(after, "monotonic") - number_of(before, "monotonic");
+	const double seconds =
+		status_number(after, "monotonic") - status_number(before, "monotonic");
 	const json_t *sessions = json_object_get(before, "sessions");
 	json_t *files = json_object_get(after, "files"), *session;
 	size_t i;
@@ -148,7 +109,7 @@ void status_add_rates(const json_t *before, json_t *after)
 
 /* ---- the command ---- */
 
-static int ask_twice(const struct options *o, json_t **out, struct err *err)
+static int ask_twice(const struct ask_options *o, json_t **out, struct err *err)
 {
 	json_t *before;
 	int ret = ask_probe(&before, o->interface, err);
@@ -166,9 +127,9 @@ static int ask_twice(const struct options *o, json_t **out, struct err *err)
 int status_main(int argc, char **argv)
 {
 	struct err err = {""};
-	struct options o;
+	struct ask_options o = {.interval_ns = 1000000000};
 	json_t *document;
-	int ret = parse(&o, argc, argv, &err);
+	int ret = ask_parse(&o, false, argc, argv, &err);
 
 	if (ret == -ECANCELED)
 		return fputs(HELP, stdout) < 0;

@@ -17,3 +17,5 @@ int status_main(int argc, char **argv);
 void status_add_rates(const json_t *before, json_t *after);
 /* Writes a document with rates as a table. */
 void status_show(const json_t *document, FILE *out);
+/* 0 where there is no number. */
+double status_number(const json_t *object, const char *key);

@@ -10,11 +10,6 @@
 
 #define HEAD_LEN 14 /* of an inner Ethernet header: KPIs count IP lengths */
 
-static double number_of(const json_t *object, const char *key)
-{
-	return json_number_value(json_object_get(object, key));
-}
-
 static const char *text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -34,28 +29,28 @@ static void show_head(const json_t *d, FILE *out)
 	const json_t *mode = json_object_get(d, "mode"), *flows = json_object_get(d, "flows");
 
 	fprintf(out, "vxprobe %s on %s, up %s: %s, %s\n", text_of(d, "version"),
-		text_of(d, "interface"), cell_duration(number_of(d, "uptime")).text,
+		text_of(d, "interface"), cell_duration(status_number(d, "uptime")).text,
 		is_true(d, "ready") ? "capturing" : "NOT CAPTURING YET",
 		is_true(d, "healthy") ? "healthy" : "NOT HEALTHY: its control thread stands still");
 	fprintf(out, "XDP %s, %s, %s; MTU %.0f; %.0f queues, %.0f workers; memory at most %s\n",
 		text_of(mode, "xdp"), strcmp(text_of(mode, "copy"), "zero") ? "copy" : "zero-copy",
 		is_true(mode, "multi_buffer") ? "several buffers per packet"
 					      : "one buffer per packet",
-		number_of(mode, "mtu"), number_of(mode, "queues"), number_of(mode, "workers"),
-		cell_bytes(number_of(d, "memory_bound")).text);
-	fprintf(out, "flows: %s now", cell_count(number_of(flows, "active")).text);
-	fprintf(out, ", %s since the start\n", cell_count(number_of(flows, "created")).text);
+		status_number(mode, "mtu"), status_number(mode, "queues"),
+		status_number(mode, "workers"), cell_bytes(status_number(d, "memory_bound")).text);
+	fprintf(out, "flows: %s now", cell_count(status_number(flows, "active")).text);
+	fprintf(out, ", %s since the start\n", cell_count(status_number(flows, "created")).text);
 }
 
 static void show_reload(const json_t *d, const char *key, const char *what, FILE *out)
 {
 	const json_t *r = json_object_get(d, key);
 
-	if (!number_of(r, "successes") && !number_of(r, "failures"))
+	if (!status_number(r, "successes") && !status_number(r, "failures"))
 		return;
 	fprintf(out, "%s: loaded anew %.0f times, %.0f times in vain; as of %s ago%s\n", what,
-		number_of(r, "successes"), number_of(r, "failures"),
-		cell_duration(number_of(d, "time") - number_of(r, "last_success")).text,
+		status_number(r, "successes"), status_number(r, "failures"),
+		cell_duration(status_number(d, "time") - status_number(r, "last_success")).text,
 		is_true(r, "is_ok") ? "" : "; THE LAST RELOAD FAILED");
 }
 
@@ -72,11 +67,12 @@ static void show_ledger(const json_t *ledger, FILE *out)
 	const char *name;
 
 	fprintf(out, "\n%-16s %20s %16s\n", "PACKETS", "TOTAL", "PER SECOND");
-	show_count(out, "seen", number_of(ledger, "seen"), number_of(rates, "seen"));
+	show_count(out, "seen", status_number(ledger, "seen"), status_number(rates, "seen"));
 	json_object_foreach(fates, name, n)
 		if (json_number_value(n) > 0)
-			show_count(out, name, json_number_value(n), number_of(rates, name));
-	fprintf(out, "%-16s %20s\n", "in flight", cell_count(number_of(ledger, "in_flight")).text);
+			show_count(out, name, json_number_value(n), status_number(rates, name));
+	fprintf(out, "%-16s %20s\n", "in flight",
+		cell_count(status_number(ledger, "in_flight")).text);
 }
 
 /* The most packets first, then the latest. */
@@ -84,16 +80,16 @@ static int compare(const void *a, const void *b)
 {
 	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
 	const double packets =
-		number_of(y, "packets_per_second") - number_of(x, "packets_per_second");
-	const double last = number_of(y, "last_packet") - number_of(x, "last_packet");
+		status_number(y, "packets_per_second") - status_number(x, "packets_per_second");
+	const double last = status_number(y, "last_packet") - status_number(x, "last_packet");
 
 	return packets > 0 ? 1 : packets < 0 ? -1 : last > 0 ? 1 : last < 0 ? -1 : 0;
 }
 
 static struct cell captured(const json_t *s)
 {
-	const double whole = number_of(s, "bytes") + HEAD_LEN * number_of(s, "packets");
-	const double share = 100 * number_of(s, "session_captured_bytes") / whole;
+	const double whole = status_number(s, "bytes") + HEAD_LEN * status_number(s, "packets");
+	const double share = 100 * status_number(s, "session_captured_bytes") / whole;
 	struct cell c = {"-"};
 
 	if (whole > 0)
@@ -106,15 +102,15 @@ static void show_session(const json_t *d, const json_t *s, const int width[2], F
 	const json_t *last = json_object_get(s, "last_packet");
 
 	fprintf(out, "%-*s  %-*s %9.0f", width[0], text_of(s, "name"), width[1],
-		text_of(s, "source"), number_of(s, "vni"));
-	fprintf(out, " %11s", cell_count(number_of(s, "packets_per_second")).text);
-	fprintf(out, " %11s", cell_bits(number_of(s, "bits_per_second")).text);
+		text_of(s, "source"), status_number(s, "vni"));
+	fprintf(out, " %11s", cell_count(status_number(s, "packets_per_second")).text);
+	fprintf(out, " %11s", cell_bits(status_number(s, "bits_per_second")).text);
 	fprintf(out, " %9s", captured(s).text);
-	fprintf(out, " %12s", cell_count(number_of(s, "session_truncated_packets")).text);
-	fprintf(out, " %12s", cell_count(number_of(s, "session_dropped_packets")).text);
+	fprintf(out, " %12s", cell_count(status_number(s, "session_truncated_packets")).text);
+	fprintf(out, " %12s", cell_count(status_number(s, "session_dropped_packets")).text);
 	fprintf(out, " %8s\n",
 		json_is_number(last)
-			? cell_duration(number_of(d, "time") - json_number_value(last)).text
+			? cell_duration(status_number(d, "time") - json_number_value(last)).text
 			: "never");
 }
 
@@ -152,11 +148,11 @@ static void show_sessions(const json_t *d, FILE *out)
 
 static void show_files(const json_t *files, FILE *out)
 {
-	fprintf(out, "\nfiles: %s sealed", cell_count(number_of(files, "sealed")).text);
-	fprintf(out, "; %s written", cell_bytes(number_of(files, "written_bytes")).text);
+	fprintf(out, "\nfiles: %s sealed", cell_count(status_number(files, "sealed")).text);
+	fprintf(out, "; %s written", cell_bytes(status_number(files, "written_bytes")).text);
 	fprintf(out, ", %s per second",
-		cell_bytes(number_of(files, "written_bytes_per_second")).text);
-	fprintf(out, ", of %s of pcapng\n", cell_bytes(number_of(files, "raw_bytes")).text);
+		cell_bytes(status_number(files, "written_bytes_per_second")).text);
+	fprintf(out, ", of %s of pcapng\n", cell_bytes(status_number(files, "raw_bytes")).text);
 }
 
 void status_show(const json_t *d, FILE *out)

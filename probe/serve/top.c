@@ -1,7 +1,6 @@
 #include "serve/top.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,13 +49,6 @@ static const char HELP[] =
 /* The window of the last minute begins anew so often. */
 #define WINDOW_S 30
 
-struct options {
-	char interface[IF_NAMESIZE];
-	bool json;
-	enum summary_by by;
-	uint64_t interval_ns;
-};
-
 /* One answer of the probe. */
 struct look {
 	json_t *document;
@@ -65,69 +57,23 @@ struct look {
 };
 
 struct top {
-	const struct options *options;
+	const struct ask_options *options;
+	enum summary_by by;
 	struct look previous, latest;
 	struct look base, next_base; /* of the window; without document */
 };
 
-/* ---- options ---- */
-
-static int set_by(struct options *o, const char *text, struct err *err)
+static int set_by(enum summary_by *by, const char *text, struct err *err)
 {
 	const bool by_nf = !strcmp(text, "nf");
 
 	if (!by_nf && strcmp(text, "session") != 0)
 		return err_set(err, -EINVAL, "--by %s: session or nf is wanted", text);
-	o->by = by_nf ? SUMMARY_BY_NF : SUMMARY_BY_SESSION;
+	*by = by_nf ? SUMMARY_BY_NF : SUMMARY_BY_SESSION;
 	return 0;
 }
 
-static int set_option(struct options *o, int letter, char **argv, struct err *err)
-{
-	switch (letter) {
-	case 'h':
-		return -ECANCELED;
-	case 'j':
-		o->json = true;
-		return 0;
-	case 'i':
-		return ask_set_interface(o->interface, optarg, err);
-	case 't':
-		return ask_set_interval(&o->interval_ns, optarg, err);
-	case 'b':
-		return set_by(o, optarg, err);
-	default:
-		return err_set(err, -EINVAL, "%s %s; --help lists the options", argv[optind - 1],
-			       letter == ':' ? "wants an argument" : "is no option here");
-	}
-}
-
-static int parse(struct options *o, int argc, char **argv, struct err *err)
-{
-	static const struct option options[] = {{"interface", required_argument, NULL, 'i'},
-						{"json", no_argument, NULL, 'j'},
-						{"interval", required_argument, NULL, 't'},
-						{"by", required_argument, NULL, 'b'},
-						{"help", no_argument, NULL, 'h'},
-						{0}};
-	int letter, ret = 0;
-
-	*o = (struct options){.interval_ns = 2000000000};
-	opterr = 0;
-	while (!ret && (letter = getopt_long(argc, argv, ":i:h", options, NULL)) != -1)
-		ret = set_option(o, letter, argv, err);
-	if (!ret && optind < argc)
-		ret = err_set(err, -EINVAL, "%s is no option here; --help lists the options",
-			      argv[optind]);
-	return ret;
-}
-
 /* ---- looking ---- */
-
-static double number_of(const json_t *object, const char *key)
-{
-	return json_number_value(json_object_get(object, key));
-}
 
 static void look_drop(struct look *l)
 {
@@ -147,8 +93,8 @@ static int look(struct look *out, const char *interface, struct err *err)
 		json_decref(l.document);
 		return ret;
 	}
-	l.monotonic = number_of(l.document, "monotonic");
-	l.uptime = number_of(l.document, "uptime");
+	l.monotonic = status_number(l.document, "monotonic");
+	l.uptime = status_number(l.document, "uptime");
 	*out = l;
 	return 0;
 }
@@ -247,7 +193,7 @@ static void tell_head(const json_t *d, char *out, size_t len)
 	const bool healthy = json_is_true(json_object_get(d, "healthy"));
 
 	(void)snprintf(out, len, "vxprobe %s on %s, up %s: %s, %s", text_of(d, "version"),
-		       text_of(d, "interface"), cell_duration(number_of(d, "uptime")).text,
+		       text_of(d, "interface"), cell_duration(status_number(d, "uptime")).text,
 		       ready ? "capturing" : "NOT CAPTURING YET",
 		       healthy ? "healthy" : "NOT HEALTHY: its control thread stands still");
 }
@@ -261,7 +207,7 @@ static double probe_loss(const json_t *rates)
 	double sum = 0;
 
 	for (unsigned i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
-		sum += number_of(rates, fate_text[losses[i]].label);
+		sum += status_number(rates, fate_text[losses[i]].label);
 	return sum;
 }
 
@@ -271,8 +217,8 @@ static void tell_state(const struct top *t, bool is_total, char *out, size_t len
 		json_object_get(json_object_get(t->latest.document, "ledger"), "per_second");
 	const double loss = probe_loss(rates);
 
-	const int n =
-		snprintf(out, len, "%s packets/s", cell_rate(number_of(rates, "seen"), 16).text);
+	const int n = snprintf(out, len, "%s packets/s",
+			       cell_rate(status_number(rates, "seen"), 16).text);
 	const int m = snprintf(
 		out + n, len - (size_t)n, ", %s/s %s; all but the rates ", cell_rate(loss, 16).text,
 		loss > 0 ? "LOST BY THE PROBE: see vxprobe status" : "lost by the probe");
@@ -314,7 +260,7 @@ static int look_once(struct top *t, struct err *err)
 	clock_nap(t->options->interval_ns);
 	if ((ret = look_again(t, err)) || (ret = make_report(&r, t, true, err)))
 		return ret;
-	r.by = t->options->by;
+	r.by = t->by;
 	if (t->options->json)
 		ret = print_json(t, &r, err);
 	else
@@ -365,7 +311,7 @@ static int look_live(struct top *t, struct err *err)
 	struct top_screen screen;
 	int ret = look_again(t, err); /* what is wrong is said before the screen is taken */
 
-	if (ret || (ret = top_screen_open(&screen, t->options->by == SUMMARY_BY_NF, err)))
+	if (ret || (ret = top_screen_open(&screen, t->by == SUMMARY_BY_NF, err)))
 		return ret;
 	ret = run(t, &screen, err);
 	top_screen_close();
@@ -387,10 +333,12 @@ static void end_as_told(int number)
 int top_main(int argc, char **argv)
 {
 	struct err err = {""};
-	struct options o;
+	struct ask_options o = {.interval_ns = 2000000000};
 	struct top top = {.options = &o};
-	int ret = parse(&o, argc, argv, &err);
+	int ret = ask_parse(&o, true, argc, argv, &err);
 
+	if (!ret && o.by)
+		ret = set_by(&top.by, o.by, &err);
 	if (ret == -ECANCELED)
 		return fputs(HELP, stdout) < 0;
 	if (ret) {
