@@ -11,10 +11,10 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import capture
+import oracle
 
 LENGTHS, UNCUT = (128, 256, 512), 65499  # what can be wrapped; longer frames would be left out
 SERIES = re.compile(r'^vxprobe_(\w+)\{source="[^"]*",vni="(\d+)",generation="\d+",?(.*)\} (\S+)', re.M)
@@ -169,11 +169,7 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     build, scratch, *paths = map(Path, sys.argv[1:])
-    total, wrong = Counter(), []
-    with ThreadPoolExecutor(2) as pool:
-        for counts, sentences in pool.map(lambda path: judge(build, scratch, path), paths):
-            total += counts
-            wrong += sentences
+    total, wrong = oracle.judge_all(lambda path: judge(build, scratch, path), paths)
     if wrong:
         fail("\n".join(wrong[:40]))
     if not total["may differ (bytes)"]:

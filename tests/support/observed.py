@@ -24,7 +24,6 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import capture
@@ -290,15 +289,12 @@ def main():
     modes = {"twice": twice, "once": once}
     if len(sys.argv) < 5 or sys.argv[1] not in modes:
         sys.exit(__doc__)
-    probe, total, wrong = Probe(Path(sys.argv[2]), Path(sys.argv[3])), Counter(), []
+    probe = Probe(Path(sys.argv[2]), Path(sys.argv[3]))
     if sys.argv[1] == "twice":
         check_healthy(probe)
-    with ThreadPoolExecutor(2) as pool:
-        for counts, sentences in pool.map(lambda p: modes[sys.argv[1]](probe, Path(p)), sys.argv[4:]):
-            total += counts
-            wrong += sentences
+    total, wrong = oracle.judge_all(lambda path: modes[sys.argv[1]](probe, Path(path)), sys.argv[4:])
     if wrong:
-        fail(f"{len(wrong)} wrong\n" + "\n".join(wrong[:600]))
+        fail(f"{len(wrong)} wrong\n" + "\n".join(wrong[:60]))
     if total[NEW] * 100 >= max(total["latencies"], 1):
         fail(f"{total[NEW]} of {total['latencies']} are {NEW}, which is too many")
     if total["unasked"] * 100 >= max(total["packets"], 1):

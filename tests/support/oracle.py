@@ -9,6 +9,8 @@ import re
 import struct
 import subprocess
 import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import capture
@@ -203,6 +205,18 @@ def events(build, wrapped):
         _, frame, rest = line.split(" ", 2)
         metric, change = rest.rsplit(" ", 1)
         yield int(frame), metric, int(change)
+
+
+# ---- verdicts ----
+
+def judge_all(judge, captures):
+    """(sum of the Counters, all sentences) that judge(capture) returned; two at a time."""
+    total, wrong = Counter(), []
+    with ThreadPoolExecutor(2) as pool:
+        for counts, sentences in pool.map(judge, captures):
+            total += counts
+            wrong += sentences
+    return total, wrong
 
 
 if __name__ == "__main__":

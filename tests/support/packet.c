@@ -93,6 +93,15 @@ void build_tcp(struct build *b, uint16_t from, uint16_t to)
 	build_ports(b, 20, from, to)[12] = 5 << 4;
 }
 
+void build_tcp_numbers(struct build *b, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	uint8_t *p = build_data(b);
+
+	put_u32(p + 4, seq);
+	put_u32(p + 8, ack);
+	p[13] = flags;
+}
+
 void build_sctp(struct build *b, uint16_t from, uint16_t to)
 {
 	build_ports(b, 12, from, to);

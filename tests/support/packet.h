@@ -30,6 +30,8 @@ void build_vxlan(struct build *b, uint32_t vni);
 void build_gtpu(struct build *b, uint32_t teid);
 void build_udp(struct build *b, uint16_t from, uint16_t to);
 void build_tcp(struct build *b, uint16_t from, uint16_t to);
+/* Fills in the TCP header that is in front. */
+void build_tcp_numbers(struct build *b, uint8_t flags, uint32_t seq, uint32_t ack);
 void build_sctp(struct build *b, uint16_t from, uint16_t to);
 /* Type, code 0 and the four bytes behind the checksum: echo's identifier and sequence number. */
 void build_icmp(struct build *b, uint8_t type, uint16_t id);

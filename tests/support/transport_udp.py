@@ -11,7 +11,6 @@ A difference may be explained by one of EXPLAINED alone; they are under 1 % of w
 import re
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -300,11 +299,7 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     build, scratch, *paths = map(Path, sys.argv[1:])
-    total, wrong = Counter(), []
-    with ThreadPoolExecutor(2) as pool:
-        for counts, differences in pool.map(lambda path: judge(build, scratch, path), paths):
-            total += counts
-            wrong += differences
+    total, wrong = oracle.judge_all(lambda path: judge(build, scratch, path), paths)
     explained = {key: n for key, n in sorted(total.items()) if key.startswith("explained")}
     if wrong:
         sys.exit("\n".join(f"transport_udp: {line}" for line in wrong))

@@ -72,7 +72,7 @@ static enum duplicate take_numbered_ack(uint16_t number, uint64_t us)
 	struct build b = build_payload(0);
 
 	build_tcp(&b, 1000, 80);
-	build_data(&b)[13] = ACK;
+	build_tcp_numbers(&b, ACK, 0, 0);
 	build_ipv4(&b, 6, "10.0.0.1", "10.0.0.2");
 	build_data(&b)[4] = (uint8_t)(number >> 8);
 	build_data(&b)[5] = (uint8_t)number;
@@ -90,7 +90,7 @@ static enum duplicate take_ack_v6(uint64_t us)
 	struct build b = build_payload(0);
 
 	build_tcp(&b, 1000, 80);
-	build_data(&b)[13] = ACK;
+	build_tcp_numbers(&b, ACK, 0, 0);
 	build_ipv6(&b, 6, "2001:db8::1", "2001:db8::2");
 	build_ethernet(&b, 0x86dd);
 	return judge(&b, us);

@@ -85,9 +85,7 @@ static void take_tcp(uint16_t port, bool back, uint8_t flags, uint64_t s)
 	struct build b = build_payload(0);
 
 	build_tcp(&b, back ? 80 : port, back ? port : 80);
-	build_data(&b)[7] = !(flags & SYN);
-	build_data(&b)[11] = 1;
-	build_data(&b)[13] = flags;
+	build_tcp_numbers(&b, flags, !(flags & SYN), 1);
 	take_ip(&b, 6, back, s);
 }
 

@@ -44,12 +44,6 @@ static void tear_down(void)
 
 TestSuite(tcp, .init = prepare, .fini = tear_down);
 
-static void put_u32(uint8_t *p, uint32_t value)
-{
-	for (unsigned i = 0; i < 4; i++)
-		p[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 static void take(uint64_t ms, enum side from, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	static const char *const address[] = {"10.0.0.1", "10.0.0.2"};
@@ -57,9 +51,7 @@ static void take(uint64_t ms, enum side from, uint8_t flags, uint32_t seq, uint3
 	struct build b = build_payload(0);
 
 	build_tcp(&b, port[from], port[!from]);
-	put_u32(build_data(&b) + 4, seq);
-	put_u32(build_data(&b) + 8, ack);
-	build_data(&b)[13] = flags;
+	build_tcp_numbers(&b, flags, seq, ack);
 	build_ipv4(&b, 6, address[from], address[!from]);
 	build_ethernet(&b, 0x0800);
 	const struct packet p = {

@@ -31,11 +31,7 @@ static struct build build_segment(enum side from, uint8_t flags, uint32_t seq, u
 	struct build b = build_payload(data_len);
 
 	build_tcp(&b, port[from], port[!from]);
-	for (unsigned i = 0; i < 4; i++) {
-		build_data(&b)[4 + i] = (uint8_t)(seq >> (24 - 8 * i));
-		build_data(&b)[8 + i] = (uint8_t)(ack >> (24 - 8 * i));
-	}
-	build_data(&b)[13] = flags;
+	build_tcp_numbers(&b, flags, seq, ack);
 	build_ipv4(&b, 6, address[from], address[!from]);
 	build_ethernet(&b, 0x0800);
 	return b;
