@@ -33,6 +33,7 @@ struct kpi_flow {
 	int8_t sees_both;
 	bool is_awaited; /* it will be looked at later */
 };
+static_assert(sizeof(struct kpi_flow) == 336, "memory is promised by this size");
 
 struct kpi_config {
 	struct kpi_memory memory;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "kpi/tcp_stream.h"
 #include "path/flow.h"
 
 #include <stdbool.h>
@@ -21,7 +22,8 @@ struct later {
 	} at[LATER_MAX];
 };
 
-/* False: no room. */
+/* False: no room; then its next packet, or its end, does what was to be done. due_ns: the time now
+ * and TCP_LATE_NS. */
 static inline bool later_put(struct later *later, const struct flow *flow, uint64_t due_ns)
 {
 	if (later->n == LATER_MAX)
@@ -30,12 +32,12 @@ static inline bool later_put(struct later *later, const struct flow *flow, uint6
 	return true;
 }
 
-/* The first one, if its time has come; NULL: none. */
+/* The first one, if its time has come; NULL: none. Time that goes back keeps nobody waiting. */
 static inline const struct flow *later_take(struct later *later, uint64_t now_ns)
 {
 	const struct later_flow *first = &later->at[later->first];
 
-	if (!later->n || first->due_ns > now_ns)
+	if (!later->n || first->due_ns - now_ns - 1 < TCP_LATE_NS)
 		return NULL;
 	later->first = (later->first + 1) % LATER_MAX;
 	later->n--;

@@ -104,7 +104,8 @@ static unsigned take_reset(struct tcp_handshake *tcp, const struct tcp_segment *
 		return TCP_REFUSED | TCP_RESET;
 	}
 	/* Nothing but a SYN is answered so (RFC 9293 section 3.10.7.1); it has yet to come. */
-	if (tcp->phase == TCP_UNKNOWN && s->flags & TCP_FLAG_ACK && s->seq == 0) {
+	if (tcp->phase == TCP_UNKNOWN && !tcp->is_acked_early && !tcp->fins &&
+	    s->flags & TCP_FLAG_ACK && s->seq == 0) {
 		keep_answer(tcp, s, TCP_EARLY);
 		tcp->has_failed = true;
 	}

@@ -43,7 +43,7 @@ static void believe(const struct kpi_sink *sink, struct tcp_way *way, uint32_t a
 
 bool tcp_loss_is_late(uint32_t since, uint32_t now)
 {
-	return (int32_t)(now - since - LATE_MAX) >= 0;
+	return tcp_is_past(now - since, LATE_MAX - 1);
 }
 
 void tcp_loss_count(const struct kpi_sink *sink, struct tcp_way *way, uint32_t now)

@@ -6,13 +6,8 @@
 
 #define AGE_MAX       (300 * SECOND)
 #define TSVAL_AGE_MAX (10 * SECOND) /* as pping */
-/* What seems to be so old is in truth a little younger than nothing: a packet came late. */
+/* More than any age that tcp_is_past tells. */
 #define AGE_LATE (1000 * SECOND)
-
-static bool is_past(uint32_t age, uint32_t age_max)
-{
-	return age > age_max && age < AGE_LATE;
-}
 
 static void drop_first(struct tcp_rtt *rtt, unsigned n)
 {
@@ -25,9 +20,9 @@ static void drop_first(struct tcp_rtt *rtt, unsigned n)
 
 static inline void drop_old(struct tcp_rtt *rtt, uint32_t now)
 {
-	while (rtt->n && is_past(now - rtt->sent[0], AGE_MAX))
+	while (rtt->n && tcp_is_past(now - rtt->sent[0], AGE_MAX))
 		drop_first(rtt, 1);
-	if (rtt->has_tsval && is_past(now - rtt->tsval_sent, TSVAL_AGE_MAX))
+	if (rtt->has_tsval && tcp_is_past(now - rtt->tsval_sent, TSVAL_AGE_MAX))
 		rtt->has_tsval = false;
 }
 
@@ -45,6 +40,12 @@ void tcp_rtt_resent(struct tcp_rtt *rtt, uint32_t seq)
 {
 	while (rtt->n && tcp_is_behind(rtt->end[rtt->n - 1], seq))
 		rtt->n--;
+}
+
+void tcp_rtt_forget(struct tcp_rtt *rtt, uint32_t ack)
+{
+	while (rtt->n && !tcp_is_behind(rtt->end[0], ack))
+		drop_first(rtt, 1);
 }
 
 bool tcp_rtt_acked(struct tcp_rtt *rtt, uint32_t ack, uint32_t now, uint32_t *ticks)

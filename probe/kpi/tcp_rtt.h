@@ -25,6 +25,13 @@ static inline uint32_t tcp_ticks(uint64_t ns)
 	return (uint32_t)(ns >> TCP_TICK_SHIFT);
 }
 
+/* Has more than age_max passed between two such times? What seems to be over 1,000 s is in truth a
+ * little less than nothing: the packet came late. */
+static inline bool tcp_is_past(uint32_t age, uint32_t age_max)
+{
+	return age > age_max && age < 1000 * (1000000000u >> TCP_TICK_SHIFT);
+}
+
 struct tcp_rtt {
 	uint32_t end[TCP_RTT_MAX], sent[TCP_RTT_MAX]; /* of n segments, the lowest first */
 	uint32_t tsval, tsval_sent; /* the timestamp under way; if none is, the latest echo */
@@ -37,6 +44,8 @@ struct tcp_rtt {
 
 /* A segment that ends at end was sent for the first time. False: not kept, too many are. */
 bool tcp_rtt_sent(struct tcp_rtt *rtt, uint32_t end, uint32_t now);
+/* What is below ack may have been sent again: no sample of it. */
+void tcp_rtt_forget(struct tcp_rtt *rtt, uint32_t ack);
 /* Data from seq on was sent again. */
 void tcp_rtt_resent(struct tcp_rtt *rtt, uint32_t seq);
 /* The first ACK of ack. True: *ticks is a sample. */

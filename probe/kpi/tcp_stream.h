@@ -38,6 +38,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For so long data may come behind its ACK, as a duplicate behind its original (kpis.md 1.1). */
+#define TCP_LATE_NS 5000000u
+
 /* What one side sent, and what the other acknowledged of it. Without the number of a FIN. */
 struct tcp_way {
 	struct tcp_rtt rtt;
@@ -70,9 +73,6 @@ struct tcp_stream {
 /* client: the direction of the client's segments. */
 void tcp_stream_segment(const struct kpi_sink *sink, struct tcp_stream *stream,
 			const struct tcp_segment *s, unsigned client);
-/* For so long data may come behind its ACK, as a duplicate behind its original (kpis.md 1.1). */
-#define TCP_LATE_NS 5000000u
-
 /* TCP_LATE_NS after an ACK began to wait for data: counts what may be believed now. */
 void tcp_stream_look_again(const struct kpi_sink *sink, struct tcp_stream *stream);
 /* Nothing more is to be waited for: counts what was not yet believed. */

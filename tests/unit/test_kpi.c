@@ -22,7 +22,8 @@ static uint64_t used, missed;
 static struct kpis *kpi;
 static uint32_t session; /* of the next packet */
 static enum session_direction direction = SESSION_UNDIRECTED;
-static uint32_t marks; /* of the latest packet */
+static uint32_t marks;          /* of the latest packet */
+static uint64_t past_second_ns; /* of the next packets */
 
 static void open_kpi(uint32_t n_max)
 {
@@ -54,8 +55,10 @@ TestSuite(kpi, .init = prepare, .fini = tear_down);
 /* The frame, of which the mirror cut away all but len bytes. */
 static void take_cut(struct build *b, uint32_t len, uint64_t s)
 {
-	const struct packet p = {
-		.time_ns = START + s * SECOND, .data = build_data(b), .len = len, .cap_len = len};
+	const struct packet p = {.time_ns = START + s * SECOND + past_second_ns,
+				 .data = build_data(b),
+				 .len = len,
+				 .cap_len = len};
 	struct dissected d;
 
 	dissect_frame(p.data, len, len, &d);
@@ -266,16 +269,19 @@ Test(kpi, closed_connection_ends_soon_and_says_why)
 	cr_assert_eq(value(0, KPI_ENDED_IDLE_TCP), 1, "half closed is not closed");
 }
 
-/* An ACK of the server's for 101 bytes that were never mirrored. */
-static void take_ack_of_lost(uint16_t port, uint64_t s)
+/* An ACK of the server's for data of so many bytes that were never mirrored, and a FIN. */
+static void take_ack_of(uint16_t port, uint32_t lost, uint64_t s)
 {
 	struct build b = build_payload(0);
 
 	build_tcp(&b, 80, port);
-	build_data(&b)[7] = 1;
-	build_data(&b)[11] = 102;
-	build_data(&b)[13] = ACK;
+	build_tcp_numbers(&b, ACK, 1, 2 + lost);
 	take_ip(&b, 6, true, s);
+}
+
+static void take_ack_of_lost(uint16_t port, uint64_t s)
+{
+	take_ack_of(port, 100, s);
 }
 
 Test(kpi, what_was_acknowledged_and_lost_is_told_without_another_packet)
@@ -292,12 +298,48 @@ Test(kpi, what_was_acknowledged_and_lost_is_told_without_another_packet)
 	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100, "once");
 }
 
+Test(kpi, what_waits_anew_is_looked_at_anew)
+{
+	handshake(1);
+	take_ack_of(1, 100, 4);
+	past_second_ns = TCP_LATE_NS / 2;
+	take_ack_of(1, 300, 4);
+	kpi_expire(kpi, START + 4 * SECOND + TCP_LATE_NS);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100);
+	kpi_expire(kpi, START + 4 * SECOND + 2 * TCP_LATE_NS);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 300);
+}
+
+static void take_tunnelled(bool back, uint8_t flags, uint32_t seq, uint32_t ack, uint64_t s)
+{
+	struct build b = build_payload(0);
+
+	build_tcp(&b, back ? 80 : 1, back ? 1 : 80);
+	build_tcp_numbers(&b, flags, seq, ack);
+	build_ipv4(&b, 6, back ? "10.9.0.2" : "10.9.0.1", back ? "10.9.0.1" : "10.9.0.2");
+	build_gtpu(&b, 7 + back);
+	build_udp(&b, 2152, 2152);
+	take_ip(&b, 17, back, s);
+}
+
+Test(kpi, what_a_ue_lost_is_told_of_the_ue)
+{
+	take_tunnelled(false, SYN, 0, 0, 0);
+	take_tunnelled(true, SYN | ACK, 0, 1, 1);
+	take_tunnelled(false, ACK, 1, 1, 2);
+	take_tunnelled(true, ACK, 1, 102, 3);
+	kpi_expire(kpi, START + 3 * SECOND + TCP_LATE_NS);
+	cr_assert_eq(value(0, KPI_UE_TCP_ACKED_MISSING_BYTES), 100);
+	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 0);
+}
+
 Test(kpi, flow_that_ended_is_not_looked_at_again)
 {
 	handshake(1);
 	take_ack_of_lost(1, 4);
 	expire(1000);
 	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100);
+	cr_assert_eq(value(0, KPI_ENDED_IDLE_TCP), 1);
 	kpi_expire(kpi, START + 1000 * SECOND);
 	cr_assert_eq(value(0, KPI_TCP_ACKED_MISSING_BYTES), 100);
 }

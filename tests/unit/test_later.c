@@ -16,6 +16,15 @@ Test(later, comes_in_order_and_not_before_its_time)
 	cr_assert_null(later_take(&later, 1000));
 }
 
+Test(later, time_that_goes_back_keeps_nobody_waiting)
+{
+	cr_assert(later_put(&later, &flows[0], 1000 * UINT64_C(1000000000)));
+	cr_assert(later_put(&later, &flows[1], TCP_LATE_NS));
+	cr_assert_eq(later_take(&later, 0), &flows[0]);
+	cr_assert_null(later_take(&later, 0));
+	cr_assert_eq(later_take(&later, TCP_LATE_NS), &flows[1]);
+}
+
 Test(later, is_bounded_and_goes_round)
 {
 	for (unsigned round = 0; round < 3; round++) {

@@ -370,6 +370,7 @@ Test(tcp_handshake, refusal_may_overtake_its_syn)
 	cr_assert_eq(events, TCP_RESET, "of whose attempt we know nothing yet");
 	syn(1);
 	cr_assert_eq(events, TCP_ATTEMPTED | TCP_REFUSED);
+	cr_assert_eq(tcp.phase, TCP_ASKED);
 	cr_assert_eq(tcp_handshake_end(&tcp), TCP_RST);
 	syn(500);
 	cr_assert_eq(events, 0, "asks again");
@@ -389,6 +390,15 @@ Test(tcp_handshake, reset_of_something_else_refuses_no_syn_to_come)
 	take(0, SERVER, RST | ACK, 0, C + 500);
 	syn(1);
 	cr_assert_eq(events, TCP_ATTEMPTED);
+}
+
+Test(tcp_handshake, reset_with_number_0_is_of_the_connection_that_was_seen_before_it)
+{
+	take(0, CLIENT, ACK, C + 5, S + 5);
+	take(1, SERVER, ACK, S + 5, C + 5);
+	take(2, SERVER, RST | ACK, 0, C + 5);
+	cr_assert_eq(tcp.phase, TCP_UNKNOWN);
+	cr_assert_not(tcp.has_failed);
 }
 
 Test(tcp_handshake, new_attempt_is_alive_again)

@@ -383,6 +383,17 @@ Test(tcp_stream, what_a_dsack_acknowledges_gives_no_rtt)
 	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 1);
 }
 
+Test(tcp_stream, dsack_of_old_data_leaves_the_rtt_of_what_is_under_way)
+{
+	open_connection();
+	data(30, 0, 100);
+	ack(50, 100);
+	data(85, 100, 100);
+	sacked(90, 100, 0, 50);
+	ack(125, 200);
+	cr_assert_eq(samples(KPI_TCP_RTT_SERVER), 2);
+}
+
 Test(tcp_stream, what_is_not_timed_is_counted)
 {
 	open_connection();
@@ -522,6 +533,40 @@ Test(tcp_stream, data_5_ms_behind_the_first_ack_of_all_is_sent_again)
 	tcp_stream_settle(&sink, &stream);
 	assert_counted(RETRANSMITTED_SPURIOUS, 1);
 	assert_loss(0, 0, 0);
+}
+
+Test(tcp_stream, what_no_ack_can_have_overtaken_is_not_missing)
+{
+	ack(0, 1000);
+	data(2, 1000 - (65u << 20), 100);
+	tcp_stream_settle(&sink, &stream);
+	assert_loss(0, 0, 0);
+}
+
+Test(tcp_stream, ack_of_ten_minutes_ago_overtook_nothing)
+{
+	ack(0, 10000);
+	data(590000, 0, 100);
+	tcp_stream_settle(&sink, &stream);
+	assert_loss(0, 0, 0);
+}
+
+Test(tcp_stream, ack_of_many_segments_weighs_as_many_acks)
+{
+	open_connection();
+	data(30, 0, 29200);
+	ack(40, 29200);
+	cr_assert_eq(session.loss[LOSS_TCP].block_acks, 10);
+}
+
+Test(tcp_stream, both_ways_are_looked_at_again)
+{
+	open_connection();
+	take(30, CLIENT, TCP_FLAG_ACK, C, 0, S + 501);
+	take(30, SERVER, TCP_FLAG_ACK, S + 501, 0, C + 301);
+	sink.time_ns = START + 30 * MS + TCP_LATE_NS;
+	tcp_stream_look_again(&sink, &stream);
+	assert_loss(800, 800, 2);
 }
 
 Test(tcp_stream, number_far_from_the_first_ack_of_all_begins_nothing)
