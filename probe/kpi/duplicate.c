@@ -36,7 +36,8 @@
 struct entry {
 	uint64_t print; /* fingerprint; lowest bit: it has come again */
 	uint32_t time;  /* of the first one, in 1,024 ns; wraps in 73 minutes */
-	uint32_t is_voter;
+	uint16_t is_voter;
+	uint16_t ack_id; /* identification of a pure ACK; 0 of all else */
 };
 
 struct set {
@@ -58,7 +59,7 @@ struct votes {
 	uint32_t step;           /* number of the step of the last slot */
 	uint16_t pending[SLOTS]; /* have not come again yet */
 	uint16_t single, again;  /* halved together: MEMORY */
-	bool has_ip;             /* that voted */
+	uint16_t ack_id;         /* of the latest pure ACK that came again; 0: none yet */
 };
 
 /* Words in pairs: two of numbers, the addresses, the rest. */
@@ -198,36 +199,40 @@ uint64_t duplicates_print(const struct duplicates *d, uint32_t session, const st
 
 /* ---- judgement ---- */
 
-/* An IPv4 sender numbers its packets: 9,109 pure ACKs with a number were measured in 313 captures,
- * and none came again within the window but where the capture is doubled. 0 is no number. */
-static bool is_numbered(const uint8_t *ip)
+/* Sent again and again by honest senders: RFC 5681 section 3.2. */
+static bool is_pure_ack(const struct packet *p, const struct dissected *in)
 {
-	return ip[0] >> 4 == 4 && wire_u16(ip + 4);
+	return in->key.proto == INNER_TCP && p->len - in->l4 >= 14 && in->ip_len &&
+	       in->ip_len <= (uint32_t)in->payload - in->l3 &&
+	       !(p->data[in->l4 + 13] & (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
 }
 
-/* Sent again and again by honest senders: RFC 5681 section 3.2, TS 29.281 section 7.3.2. */
-static bool is_repeatable(const struct packet *p, const struct dissected *in)
+/* As well: TS 29.281 section 7.3.2. */
+static bool is_end_marker(const struct packet *p, const struct dissected *in)
 {
 	const uint8_t *t = p->data + in->l4;
-	const uint32_t captured = p->len - in->l4;
 
-	if (in->key.proto == INNER_TCP && captured >= 14)
-		return !is_numbered(p->data + in->l3) && in->ip_len &&
-		       in->ip_len <= (uint32_t)in->payload - in->l3 &&
-		       !(t[13] & (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
-	return in->key.proto == INNER_UDP && captured >= 10 && wire_u16(t + 2) == GTPU_PORT &&
-	       t[9] == GTPU_END_MARKER;
+	return in->key.proto == INNER_UDP && p->len - in->l4 >= 10 &&
+	       wire_u16(t + 2) == GTPU_PORT && t[9] == GTPU_END_MARKER;
 }
 
-/* ARP and the like may be repeated at once: they are asked where there is nothing else. */
-static bool is_voter(struct votes *v, const struct packet *p, const struct dissected *in)
+/* Most IPv4 senders number their packets: 9,109 pure ACKs with a number were measured in 313
+ * captures, and none came again within the window but where the capture is doubled. 0 is none. */
+static struct entry entry_of(uint64_t print, uint32_t time, const struct packet *p,
+			     const struct dissected *in)
 {
+	const uint8_t *ip = p->data + in->l3;
+	struct entry e = {.print = print, .time = time};
+
 	if (!in->key.version)
-		return !v->has_ip;
-	if (is_repeatable(p, in))
-		return false;
-	v->has_ip = true;
-	return true;
+		return e;
+	if (is_pure_ack(p, in)) {
+		e.ack_id = ip[0] >> 4 == 4 ? wire_u16(ip + 4) : 0;
+		e.is_voter = e.ack_id != 0;
+	} else {
+		e.is_voter = !is_end_marker(p, in);
+	}
+	return e;
 }
 
 static struct entry *find(struct set *set, uint64_t print, uint32_t time)
@@ -289,6 +294,18 @@ static void take_voter(struct votes *v, uint32_t step)
 		++*slot;
 }
 
+/* Of pure ACKs one after another that come again under one identification the sender may have made
+ * it so. */
+static bool is_believed(struct votes *v, uint16_t ack_id)
+{
+	const uint16_t before = v->ack_id;
+
+	if (!ack_id)
+		return true;
+	v->ack_id = ack_id;
+	return before && before != ack_id;
+}
+
 static void vote(struct votes *v, struct entry *e, uint32_t now)
 {
 	if (!e->is_voter || e->print & 1)
@@ -301,6 +318,8 @@ static void vote(struct votes *v, struct entry *e, uint32_t now)
 		--*slot;
 	else if (v->single)
 		v->single--;
+	if (!is_believed(v, e->ack_id))
+		return;
 	v->again++;
 	halve(v);
 }
@@ -326,9 +345,9 @@ enum duplicate duplicates_judge(struct duplicates *d, uint32_t session, uint64_t
 		vote(v, e, time);
 		return is_doubled(v) ? DUPLICATE_COPY : DUPLICATE_HONEST;
 	}
-	const bool votes = is_voter(v, p, in);
-	remember(set, (struct entry){.print = print, .time = time, .is_voter = votes});
-	if (votes)
+	const struct entry latest = entry_of(print, time, p, in);
+	remember(set, latest);
+	if (latest.is_voter)
 		take_voter(v, step);
 	return DUPLICATE_NONE;
 }

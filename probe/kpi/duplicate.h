@@ -13,9 +13,11 @@
  * whether they come again, more than a third do. In its first 5 ms a session is doubled as soon as
  * one packet comes again.
  *
- * Who votes: not end markers, not pure ACKs without an IPv4 identification (0, or IPv6), and what
- * is not IP only before the first IP packet that votes. What of them comes again before any vote
- * counts as honest: of the copy of an IPv6 ACK in front of all else nobody could tell who sent it.
+ * Who votes: not end markers, not what is not IP (a gratuitous ARP is sent five times), not pure
+ * ACKs without an IPv4 identification (0, or IPv6). A pure ACK that has one votes if it is another
+ * than that of the latest one that came again: a sender may give all its ACKs the same (RFC 6864
+ * section 4.1). What of them comes again before any vote counts as honest: of the copy of an IPv6
+ * ACK in front of all else nobody could tell who sent it.
  *
  * One per worker, called by it alone. All memory is allocated at open.
  */

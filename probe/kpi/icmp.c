@@ -7,7 +7,6 @@
 #define ECHO_REQUEST_V6 128
 
 #define UNANSWERED_NS (ICMP_UNANSWERED_S * INT64_C(1000000000))
-#define EARLY_NS      INT64_C(5000000)
 
 /* ---- echo ---- */
 
@@ -31,7 +30,8 @@ static void expire(const struct kpi_sink *sink, struct icmp *icmp)
 {
 	for (unsigned i = 0; i < ICMP_PLACES; i++) {
 		const int64_t age_ns = (int64_t)(sink->time_ns - icmp->time_ns[i]);
-		if (!is_taken(icmp, i) || age_ns < (is_early(icmp, i) ? EARLY_NS : UNANSWERED_NS))
+		if (!is_taken(icmp, i) ||
+		    age_ns < (is_early(icmp, i) ? KPI_LATE_NS : UNANSWERED_NS))
 			continue;
 		if (!is_early(icmp, i))
 			kpi_count_silence(sink, KPI_GROUP_ICMP_BOTH, KPI_ICMP_UNANSWERED, 1);
@@ -48,6 +48,20 @@ static unsigned find(const struct icmp *icmp, uint16_t sequence, unsigned direct
 				    (icmp->direction >> i & 1u) == direction))
 		i++;
 	return i;
+}
+
+/* The first that is free, else that of the oldest. */
+static unsigned place_for_next(const struct icmp *icmp)
+{
+	unsigned oldest = 0;
+
+	for (unsigned i = 0; i < ICMP_PLACES; i++) {
+		if (!is_taken(icmp, i))
+			return i;
+		if (icmp->time_ns[i] < icmp->time_ns[oldest])
+			oldest = i;
+	}
+	return oldest;
 }
 
 static void take_place(const struct kpi_sink *sink, struct icmp *icmp, unsigned place,
@@ -71,8 +85,7 @@ static void request(const struct kpi_sink *sink, struct icmp *icmp, uint16_t seq
 		return;
 	}
 	if (place == ICMP_PLACES) {
-		place = icmp->next;
-		icmp->next = (uint8_t)((place + 1) % ICMP_PLACES);
+		place = place_for_next(icmp);
 		if (is_taken(icmp, place) && !is_early(icmp, place))
 			kpi_count(sink, KPI_ICMP_SKIPPED, 1);
 		clear(icmp, place);
@@ -84,11 +97,10 @@ static void request(const struct kpi_sink *sink, struct icmp *icmp, uint16_t seq
 static void remember_early(const struct kpi_sink *sink, struct icmp *icmp, uint16_t sequence,
 			   unsigned direction)
 {
-	const unsigned place = icmp->next;
+	const unsigned place = place_for_next(icmp);
 
-	if (is_taken(icmp, place) && !is_early(icmp, place))
+	if (is_taken(icmp, place))
 		return;
-	icmp->next = (uint8_t)((place + 1) % ICMP_PLACES);
 	take_place(sink, icmp, place, sequence, direction);
 	icmp->early |= (uint16_t)(1u << place);
 }

@@ -6,7 +6,7 @@
  * takes the place of the one before. One that finds all places taken takes that of the oldest, of
  * which no more is said than that it was skipped. Late replies, 5 s and more, are no answer. A
  * reply up to 5 ms before its request, which came through the mirror another way, answers it
- * without RTT.
+ * without RTT, if there was a free place for it.
  */
 #pragma once
 
@@ -30,7 +30,6 @@ struct icmp {
 	uint16_t sequence[ICMP_PLACES];
 	/* Bit per place: a request waits there; or its reply, early; direction of the request. */
 	uint16_t taken, early, direction;
-	uint8_t next; /* place of the next one */
 };
 static_assert(sizeof(struct icmp) <= 128, "memory is promised by this size");
 

@@ -195,7 +195,22 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 		flow_shorten(kpi->flows, flow, idle_s);
 }
 
-/* A packet of the flow was not delivered. */
+/* Does its flow learn anything of it? */
+static bool tells(const struct icmp_quote *quote)
+{
+	switch (quote->key.proto) {
+	case INNER_TCP:
+	case INNER_SCTP:
+		return quote->verdict == ICMP_UNREACHABLE ||
+		       quote->verdict == ICMP_PORT_UNREACHABLE;
+	case INNER_UDP:
+		return quote->verdict == ICMP_PORT_UNREACHABLE;
+	default:
+		return false;
+	}
+}
+
+/* A packet of the flow was not delivered, and the error tells. */
 static void take_quote(const struct kpis *kpi, const struct kpi_sink *sink, const struct flow *flow,
 		       const struct icmp_quote *quote)
 {
@@ -203,7 +218,9 @@ static void take_quote(const struct kpis *kpi, const struct kpi_sink *sink, cons
 
 	if (flow->key.proto == INNER_TCP)
 		tcp_unreachable(sink, &state->tcp, quote->direction);
-	else if (flow->key.proto == INNER_UDP && quote->verdict == ICMP_PORT_UNREACHABLE)
+	else if (flow->key.proto == INNER_SCTP)
+		sctp_unreachable(kpi->sctp, sink, &quote->key, quote->direction);
+	else
 		udp_refused(sink, &state->udp);
 }
 
@@ -239,11 +256,9 @@ static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
 	struct icmp_quote quote = {0};
 
 	quote.verdict = icmp_error(sink, p->packet, p->dissected, &quote.key, &quote.direction);
-	if (quote.verdict != ICMP_UNREACHABLE && quote.verdict != ICMP_PORT_UNREACHABLE)
+	if (!tells(&quote))
 		return;
 	quote.key.session = p->session;
-	if (quote.key.proto == INNER_SCTP)
-		sctp_unreachable(kpi->sctp, sink, &quote.key, quote.direction);
 	const struct flow *flow = flow_find(kpi->flows, &quote.key, sink->time_ns);
 	if (flow)
 		take_quote(kpi, sink, flow, &quote);

@@ -3,7 +3,8 @@
  * directions take different ways through the mirror.
  *
  * Worker, through kpi, which asks for them when a flow begins. The latest that found no flow are
- * remembered for 5 ms. Zero at first.
+ * remembered for KPI_LATE_NS. All sessions share the places: when there is none left, the session
+ * that has the most gives its oldest, so that no session's flood discards another's. Zero at first.
  */
 #pragma once
 
@@ -13,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OVERTAKEN_NS  5000000u
 #define OVERTAKEN_MAX 8
 
 struct icmp_quote {
@@ -23,12 +23,11 @@ struct icmp_quote {
 };
 
 struct overtaken {
-	struct {
+	struct overtaken_error {
 		struct icmp_quote quote;
 		uint64_t time_ns; /* 0: none */
-	} error[OVERTAKEN_MAX];
+	} error[OVERTAKEN_MAX];   /* as they came */
 	uint64_t latest_ns;
-	unsigned next;
 };
 
 /* There is no flow that this quotes. */

@@ -17,6 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A packet that comes after one which its sender sent later, by another way through the mirror,
+ * comes no later than that: the window in which a mirror doubles packets (kpis.md 1.1). */
+#define KPI_LATE_NS 5000000u
+
 enum kpi_group {
 #define GROUP(name, ...) KPI_GROUP_##name,
 #include "kpi/groups.def"

@@ -14,10 +14,10 @@ A difference is allowed by a rule of this list alone; the verdict counts the eve
 LIMITS has the most there may be of them where MANY captures are compared:
 
 OF_COPIES  Of what comes twice the copies and the mirror's bytes are told; excluded must be each copy, no other.
-unasked    Of pure ACKs without an IPv4 identification and of GTP-U end markers, which senders repeat, and of
-           frames that are not IP behind the first other packet, no copy can be told as long as no other packet
-           has come again. A doubled session must have exactly the counts of one in which these copies, found
-           here in the doubled feed, are honest packets.
+unasked    Of pure ACKs without an IPv4 identification, of GTP-U end markers and of frames that are not IP, which
+           senders repeat, no copy can be told as long as no other packet has come again; of pure ACKs that
+           have one not before two came again under different ones. A doubled session must have exactly the
+           counts of one in which these copies, found here in the doubled feed, are honest packets.
 left out   Captures that repeat packets themselves, by drop_copies' judgement, not by the probe's.
 OF_ORDER   What goes by the order in which the two directions come: an ACK before its data is a duplicate to
            some and none to others; Wireshark's classes go by the order alone.
@@ -203,38 +203,45 @@ def in_time(path, scratch):
 
 # ---- copies that nobody can tell ----
 
-def is_repeatable(ip):
-    """A pure ACK without an identification, or an end marker."""
+ANY, NONE = object(), object()  # of what may tell a copy: at once, never
+
+
+def tells(frame):
+    """What a copy of the frame tells by: of a pure ACK its identification; an end marker and what is not IP never."""
+    at = oracle.ip_at(frame)
+    if not at:
+        return NONE
+    ip = frame[at:]
     is_v4 = ip[0] >> 4 == 4
     head, protocol = ((ip[0] & 15) * 4, ip[9]) if is_v4 else (40, ip[6])
     transport = ip[head:]
-    if protocol == 17:
-        return transport[2:4] == b"\x08\x68" and transport[9:10] == b"\xfe"
-    return protocol == 6 and len(transport) >= 14 and not transport[13] & 7 and not (is_v4 and any(ip[4:6])) and \
-        oracle.ip_length(ip) <= head + (transport[12] >> 4) * 4
+    if protocol == 17 and transport[2:4] == b"\x08\x68" and transport[9:10] == b"\xfe":
+        return NONE
+    if protocol == 6 and len(transport) >= 14 and not transport[13] & 7 and \
+            oracle.ip_length(ip) <= head + (transport[12] >> 4) * 4:
+        return ip[4:6] if is_v4 and any(ip[4:6]) else NONE
+    return ANY
 
 
 def drop_copies(doubled, out):
     """Leaves the copies of a doubled feed out, but for those before the first one that can be told, from which on
     all are. Returns how many stay, and how many do not."""
-    seen, stay, told, has_ip = {}, 0, 0, False  # seen: of each packet its latest time, and can its copy be told
+    seen, stay, told, before = {}, 0, 0, NONE  # seen: of each packet its latest time, and what its copy tells by
     with capture.Pcap(out) as file:
         for p in oracle.packets(doubled):
             frame = p.data[oracle.OUTER_IPV4:]
-            at = oracle.ip_at(frame)
-            key = oracle.fingerprint(frame) if at else frame
-            first_ns, is_told = seen.get(key, (-oracle.COPY_NS, False))
+            key = oracle.fingerprint(frame) if oracle.ip_at(frame) else frame
+            first_ns, by = seen.get(key, (-oracle.COPY_NS, NONE))
             is_copy = p.time_ns - first_ns < oracle.COPY_NS
-            if is_copy and (told or is_told):
+            if is_copy and (told or by is ANY or NONE not in (by, before) and by != before):
                 told += 1
                 continue
             file.add(p.time_ns, p.data)
             if is_copy:
                 stay += 1
-                continue
-            is_told = not is_repeatable(frame[at:]) if at else not has_ip
-            has_ip |= bool(at) and is_told
-            seen[key] = p.time_ns, is_told
+                before = before if by is NONE else by
+            else:
+                seen[key] = p.time_ns, tells(frame)
     return stay, told
 
 

@@ -67,17 +67,22 @@ static enum duplicate take(uint16_t number, uint64_t us)
 	return judge(&b, us);
 }
 
-static enum duplicate take_numbered_ack(uint16_t number, uint64_t us)
+static enum duplicate take_ack_of(uint32_t acked, uint16_t number, uint64_t us)
 {
 	struct build b = build_payload(0);
 
 	build_tcp(&b, 1000, 80);
-	build_tcp_numbers(&b, ACK, 0, 0);
+	build_tcp_numbers(&b, ACK, 0, acked);
 	build_ipv4(&b, 6, "10.0.0.1", "10.0.0.2");
 	build_data(&b)[4] = (uint8_t)(number >> 8);
 	build_data(&b)[5] = (uint8_t)number;
 	build_ethernet(&b, 0x0800);
 	return judge(&b, us);
+}
+
+static enum duplicate take_numbered_ack(uint16_t number, uint64_t us)
+{
+	return take_ack_of(0, number, us);
 }
 
 static enum duplicate take_ack(uint64_t us)
@@ -253,12 +258,28 @@ Test(duplicate, what_is_honestly_sent_thrice_stays)
 	cr_assert_eq(take(10, 20040), DUPLICATE_HONEST, "one packet is not a doubled session");
 }
 
-Test(duplicate, ack_with_an_identification_votes)
+Test(duplicate, acks_whose_identifications_change_vote)
 {
 	cr_assert_eq(take_numbered_ack(1, 0), DUPLICATE_NONE);
-	cr_assert_eq(take_numbered_ack(1, 10), DUPLICATE_COPY);
-	cr_assert_eq(take_ack(20), DUPLICATE_NONE);
-	cr_assert_eq(take_ack(30), DUPLICATE_COPY);
+	cr_assert_eq(take_numbered_ack(1, 10), DUPLICATE_HONEST, "it may be that of all");
+	for (uint16_t i = 2; i < 1000; i++) {
+		cr_assert_eq(take_numbered_ack(i, i * 100u), DUPLICATE_NONE);
+		cr_assert_eq(take_numbered_ack(i, i * 100u + 10), DUPLICATE_COPY);
+	}
+	cr_assert_eq(take_ack(100000), DUPLICATE_NONE);
+	cr_assert_eq(take_ack(100010), DUPLICATE_COPY);
+}
+
+Test(duplicate, three_acks_of_one_identification_stay_in_a_session_that_begins_with_them)
+{
+	for (unsigned k = 0; k < 4; k++)
+		cr_assert_eq(take_ack_of(0, 1, k), k ? DUPLICATE_HONEST : DUPLICATE_NONE);
+	for (uint16_t i = 0; i < 200; i++) {
+		cr_assert_eq(take((uint16_t)(1000 + i), 100u * i + 10), DUPLICATE_NONE);
+		for (unsigned k = 0; k < 4 && i % 20 == 5; k++)
+			cr_assert_eq(take_ack_of(i, 1, 100u * i + 20 + k),
+				     k ? DUPLICATE_HONEST : DUPLICATE_NONE);
+	}
 }
 
 Test(duplicate, three_acks_of_one_identification_stay_in_a_healthy_session)
@@ -315,20 +336,26 @@ Test(duplicate, no_cut_reads_beyond_the_packet)
 
 Test(duplicate, what_is_not_ip_is_judged_by_its_bytes)
 {
+	take(1, 0);
+	take(1, 1);
 	for (uint8_t i = 0; i < 100; i++) {
-		cr_assert_eq(take_arp(i, 10u * i), DUPLICATE_NONE);
-		cr_assert_eq(take_arp(i, 10u * i + 1), DUPLICATE_COPY);
+		cr_assert_eq(take_arp(i, 10u + 10u * i), DUPLICATE_NONE);
+		cr_assert_eq(take_arp(i, 10u + 10u * i + 1), DUPLICATE_COPY);
 	}
 }
 
-Test(duplicate, what_is_not_ip_votes_before_all_ip_alone)
+Test(duplicate, what_is_not_ip_does_not_vote)
 {
-	take(1, 0);
-	take_arp(1, 10);
-	cr_assert_eq(take_arp(1, 20), DUPLICATE_HONEST);
-	take(2, 30);
-	take(2, 40);
-	cr_assert_eq(take_arp(1, 50), DUPLICATE_COPY);
+	for (unsigned k = 0; k < 5; k++)
+		for (uint8_t i = 0; i < 3; i++)
+			cr_assert_eq(take_arp(i, 10u * k + i),
+				     k ? DUPLICATE_HONEST : DUPLICATE_NONE);
+	take_ack(100);
+	cr_assert_eq(take_ack(101), DUPLICATE_HONEST);
+	cr_assert_eq(take_arp(0, 102), DUPLICATE_HONEST);
+	take(2, 110);
+	take(2, 111);
+	cr_assert_eq(take_arp(1, 120), DUPLICATE_COPY);
 }
 
 static enum duplicate take_tunnelled(uint8_t number, bool has_ipv6, uint64_t us)

@@ -192,6 +192,61 @@ Test(icmp, request_without_a_place_takes_that_of_the_oldest)
 	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 1, "all places were free");
 }
 
+Test(icmp, the_oldest_may_be_in_any_place)
+{
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		ask(i, i);
+	answer(20, 0);
+	ask(21, 100);
+	ask(22, 101);
+	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 1);
+	answer(23, 1);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 1, "this was it");
+	answer(23, 100);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), 2);
+}
+
+/* One request waits in the first place, all others were taken and are free again. */
+static void free_all_but_the_first(void)
+{
+	counted_sees_both();
+	ask(0, 0);
+	for (uint16_t i = 1; i < ICMP_PLACES; i++) {
+		ask(10 * i, i);
+		answer(10 * i + 1, i);
+	}
+}
+
+Test(icmp, request_skips_none_while_a_place_is_free)
+{
+	free_all_but_the_first();
+	ask(200, 100);
+	cr_assert_eq(counted(KPI_ICMP_SKIPPED), 0);
+	answer(201, 0);
+	answer(202, 100);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), ICMP_PLACES + 1);
+}
+
+Test(icmp, early_reply_is_remembered_while_a_place_is_free)
+{
+	free_all_but_the_first();
+	answer(200, 100);
+	ask(202, 100);
+	answer(203, 0);
+	cr_assert_eq(counted_samples(KPI_ICMP_ECHO_RTT), ICMP_PLACES);
+	cr_assert_eq(icmp_idle_s(&icmp), 0, "none waits");
+}
+
+Test(icmp, request_in_the_place_of_an_early_reply_waits_like_any)
+{
+	for (uint16_t i = 0; i < ICMP_PLACES; i++)
+		answer(0, (uint16_t)(100 + i));
+	ask(1, 1);
+	cr_assert_eq(icmp_idle_s(&icmp), ICMP_IDLE_WAITING_S);
+	answer(3, 1);
+	cr_assert_eq(counted_sum(KPI_ICMP_ECHO_RTT), 2 * MS);
+}
+
 Test(icmp, reply_that_overtook_its_request_answers_it)
 {
 	counted_sees_both();

@@ -387,16 +387,27 @@ Test(kpi, sample_that_finds_the_pool_empty_is_counted_as_missed)
 	cr_assert_eq(histogram_count(&histograms[2]), 2);
 }
 
-/* Port unreachable, for the datagram that take_udp(port, false) sends. */
-static void take_refusal(uint16_t port)
+/* Of what goes from 10.0.0.1 to 10.0.0.2. */
+static void take_error(struct build *b, uint8_t proto, uint8_t code)
+{
+	build_ipv4(b, proto, "10.0.0.1", "10.0.0.2");
+	build_icmp(b, 3, 0);
+	build_data(b)[1] = code;
+	take_ip(b, 1, true, 0);
+}
+
+static void take_udp_error(uint16_t port, uint8_t code)
 {
 	struct build b = build_payload(0);
 
 	build_udp(&b, port, 53);
-	build_ipv4(&b, 17, "10.0.0.1", "10.0.0.2");
-	build_icmp(&b, 3, 0);
-	build_data(&b)[1] = 3;
-	take_ip(&b, 1, true, 0);
+	take_error(&b, 17, code);
+}
+
+/* Port unreachable, for the datagram that take_udp(port, false) sends. */
+static void take_refusal(uint16_t port)
+{
+	take_udp_error(port, 3);
 }
 
 Test(kpi, error_counts_for_its_flow_whichever_comes_first)
@@ -410,4 +421,65 @@ Test(kpi, error_counts_for_its_flow_whichever_comes_first)
 	cr_assert_eq(value(0, KPI_UDP_REFUSED), 2);
 	take_udp(2000, false, 0);
 	cr_assert_eq(value(0, KPI_UDP_REFUSED), 2);
+}
+
+Test(kpi, early_error_is_of_its_session_and_others_discard_none)
+{
+	session = 1;
+	take_refusal(1000);
+	session = 2;
+	for (uint16_t port = 1; port <= 20; port++)
+		take_refusal(port);
+	take_udp(1000, false, 0);
+	cr_assert_eq(value(2, KPI_UDP_REFUSED), 0, "it is another session's");
+	session = 1;
+	take_udp(1000, false, 0);
+	cr_assert_eq(value(1, KPI_UDP_REFUSED), 1);
+}
+
+Test(kpi, early_error_that_tells_nothing_takes_no_place)
+{
+	take_refusal(1000);
+	for (uint16_t port = 1; port <= 20; port++)
+		take_udp_error(port, 1);
+	take_udp(1000, false, 0);
+	take_udp(1, false, 0);
+	cr_assert_eq(value(0, KPI_UDP_REFUSED), 1);
+}
+
+Test(kpi, error_of_a_connection_request_counts_whichever_comes_first)
+{
+	for (uint16_t port = 1; port <= 2; port++) {
+		struct build b = build_payload(0);
+		build_tcp(&b, port, 80);
+		if (port == 1)
+			take_tcp(port, false, SYN, 0);
+		take_error(&b, 6, 1);
+		if (port == 2)
+			take_tcp(port, false, SYN, 0);
+		cr_assert_eq(value(0, KPI_TCP_FAILED_UNREACHABLE), port);
+	}
+}
+
+static struct build sctp_init(uint16_t port)
+{
+	struct build b = build_payload(20);
+	static const uint8_t chunk[20] = {1, 0, 0, 20, 0, 0, 0, 7, 0, 1, 0, 0, 0, 1, 0, 1};
+
+	memcpy(build_data(&b), chunk, sizeof(chunk));
+	build_sctp(&b, port, 3868);
+	return b;
+}
+
+Test(kpi, error_of_an_init_counts_whichever_comes_first)
+{
+	for (uint16_t port = 1; port <= 2; port++) {
+		struct build init = sctp_init(port), quoted = sctp_init(port);
+		if (port == 1)
+			take_ip(&init, 132, false, 0);
+		take_error(&quoted, 132, 2);
+		if (port == 2)
+			take_ip(&init, 132, false, 0);
+		cr_assert_eq(value(0, KPI_SCTP_FAILED_UNREACHABLE), port);
+	}
 }

@@ -7,11 +7,13 @@
 
 static struct overtaken overtaken;
 static struct icmp_quote out;
+static uint32_t session; /* of the next error and flow */
 
 static struct icmp_quote quote_of(uint16_t port)
 {
-	return (struct icmp_quote){
-		.key = {.port_a = port}, .direction = 1, .verdict = ICMP_PORT_UNREACHABLE};
+	return (struct icmp_quote){.key = {.session = session, .port_a = port},
+				   .direction = 1,
+				   .verdict = ICMP_PORT_UNREACHABLE};
 }
 
 static void put(uint16_t port, uint64_t ms)
@@ -66,6 +68,72 @@ Test(overtaken, the_latest_are_remembered)
 	cr_assert_not(take(0, 0));
 	for (uint16_t i = 1; i <= OVERTAKEN_MAX; i++)
 		cr_assert(take(i, 0));
+}
+
+static unsigned take_all(uint32_t of)
+{
+	unsigned n = 0;
+
+	session = of;
+	for (uint16_t i = 0; i < 100; i++)
+		n += take(i, 1);
+	return n;
+}
+
+Test(overtaken, flood_of_a_session_discards_none_of_another)
+{
+	session = 1;
+	put(1, 0);
+	session = 2;
+	for (uint16_t i = 0; i < 100; i++)
+		put(i, 1);
+	cr_assert(take(99, 1), "the latest of the flood");
+	cr_assert_not(take(92, 1), "its oldest");
+	cr_assert_eq(take_all(1), 1);
+	cr_assert_eq(take_all(2), OVERTAKEN_MAX - 2);
+}
+
+Test(overtaken, sessions_that_flood_share_the_places)
+{
+	for (uint16_t i = 0; i < 100; i++) {
+		session = i % 2;
+		put(i, 1);
+	}
+	cr_assert_eq(take_all(0), OVERTAKEN_MAX / 2);
+	cr_assert_eq(take_all(1), OVERTAKEN_MAX / 2);
+}
+
+Test(overtaken, session_that_has_its_share_replaces_its_own)
+{
+	for (uint16_t i = 0; i < OVERTAKEN_MAX; i++) {
+		session = i >= OVERTAKEN_MAX / 2;
+		put(i, 0);
+	}
+	put(99, 0);
+	cr_assert(take(99, 0));
+	cr_assert_eq(take_all(0), OVERTAKEN_MAX / 2);
+}
+
+Test(overtaken, session_finds_a_place_among_many_others)
+{
+	for (session = 0; session < OVERTAKEN_MAX; session++)
+		put(1, 0);
+	put(1, 0);
+	cr_assert(take(1, 0));
+	cr_assert_eq(take_all(0), 0, "the oldest of all");
+	cr_assert_eq(take_all(1), 1);
+}
+
+Test(overtaken, error_that_nothing_came_for_takes_no_place)
+{
+	session = 1;
+	for (uint16_t i = 0; i < 3; i++)
+		put(i, 0);
+	session = 2;
+	for (uint16_t i = 0; i < OVERTAKEN_MAX; i++)
+		put(i, i < OVERTAKEN_MAX - 3 ? 4 : 7);
+	for (uint16_t i = 0; i < OVERTAKEN_MAX; i++)
+		cr_assert(take(i, 8));
 }
 
 Test(overtaken, none_at_first)
