@@ -266,3 +266,12 @@ enum icmp_verdict icmp_error(const struct kpi_sink *sink, const struct packet *p
 		return ICMP_NO_ERROR;
 	return error.verdict;
 }
+
+bool icmp_tells(enum icmp_verdict verdict, uint8_t proto)
+{
+	const bool is_set_up = proto == INNER_TCP || proto == INNER_SCTP;
+
+	if (verdict == ICMP_PORT_UNREACHABLE)
+		return is_set_up || proto == INNER_UDP;
+	return verdict == ICMP_UNREACHABLE && is_set_up;
+}

@@ -51,3 +51,5 @@ void icmp_ended(const struct kpi_sink *sink, const struct icmp *icmp);
 enum icmp_verdict icmp_error(const struct kpi_sink *sink, const struct packet *packet,
 			     const struct dissected *d, struct flow_key *quoted,
 			     unsigned *direction);
+/* Does a flow of that protocol learn anything of such an error about one of its packets? */
+bool icmp_tells(enum icmp_verdict verdict, uint8_t proto);

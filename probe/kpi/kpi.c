@@ -195,22 +195,7 @@ static void take_transport(const struct kpis *kpi, const struct kpi_sink *sink,
 		flow_shorten(kpi->flows, flow, idle_s);
 }
 
-/* Does its flow learn anything of it? */
-static bool tells(const struct icmp_quote *quote)
-{
-	switch (quote->key.proto) {
-	case INNER_TCP:
-	case INNER_SCTP:
-		return quote->verdict == ICMP_UNREACHABLE ||
-		       quote->verdict == ICMP_PORT_UNREACHABLE;
-	case INNER_UDP:
-		return quote->verdict == ICMP_PORT_UNREACHABLE;
-	default:
-		return false;
-	}
-}
-
-/* A packet of the flow was not delivered, and the error tells. */
+/* A packet of the flow was not delivered, and icmp_tells it something. */
 static void take_quote(const struct kpis *kpi, const struct kpi_sink *sink, const struct flow *flow,
 		       const struct icmp_quote *quote)
 {
@@ -256,7 +241,7 @@ static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
 	struct icmp_quote quote = {0};
 
 	quote.verdict = icmp_error(sink, p->packet, p->dissected, &quote.key, &quote.direction);
-	if (!tells(&quote))
+	if (!icmp_tells(quote.verdict, quote.key.proto))
 		return;
 	quote.key.session = p->session;
 	const struct flow *flow = flow_find(kpi->flows, &quote.key, sink->time_ns);

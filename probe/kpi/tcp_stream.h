@@ -38,8 +38,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* For so long data may come behind its ACK, as a duplicate behind its original (kpis.md 1.1). */
-#define TCP_LATE_NS 5000000u
+/* For so long data may come behind its ACK. */
+#define TCP_LATE_NS KPI_LATE_NS
 
 /* What one side sent, and what the other acknowledged of it. Without the number of a FIN. */
 struct tcp_way {

@@ -218,7 +218,7 @@ def tells(frame):
     if protocol == 17 and transport[2:4] == b"\x08\x68" and transport[9:10] == b"\xfe":
         return NONE
     if protocol == 6 and len(transport) >= 14 and not transport[13] & 7 and \
-            oracle.ip_length(ip) <= head + (transport[12] >> 4) * 4:
+            0 < oracle.ip_length(ip) <= head + (transport[12] >> 4) * 4:  # 0: of more than the field can say
         return ip[4:6] if is_v4 and any(ip[4:6]) else NONE
     return ANY
 

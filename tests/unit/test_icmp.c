@@ -405,3 +405,16 @@ Test(icmp, padding_behind_the_packet_is_no_error)
 	cr_assert_eq(take_error(&b, b.len), ICMP_NO_ERROR);
 	cr_assert_eq(counted(KPI_ICMP_ERROR_PORT_UNREACHABLE), 0);
 }
+
+Test(icmp, error_tells_flows_whose_setup_or_datagram_it_ends)
+{
+	cr_assert(icmp_tells(ICMP_UNREACHABLE, 6));
+	cr_assert(icmp_tells(ICMP_PORT_UNREACHABLE, 6));
+	cr_assert(icmp_tells(ICMP_UNREACHABLE, 132));
+	cr_assert(icmp_tells(ICMP_PORT_UNREACHABLE, 132));
+	cr_assert(icmp_tells(ICMP_PORT_UNREACHABLE, 17));
+	cr_assert_not(icmp_tells(ICMP_UNREACHABLE, 17), "a service need not be gone");
+	cr_assert_not(icmp_tells(ICMP_PORT_UNREACHABLE, 1));
+	cr_assert_not(icmp_tells(ICMP_OTHER_ERROR, 6));
+	cr_assert_not(icmp_tells(ICMP_NO_ERROR, 6));
+}
