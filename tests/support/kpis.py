@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """kpis: judges the KPIs of metrics files. Usage:
 
-  kpis.py same A B [--timeless]   the same numbers, summed over sessions; --timeless: only those that
-                                  do not depend on when packets came
-  kpis.py value FILE METRIC       the sum of a metric, with what labels it is given, over sessions
+  kpis.py same A B            the same numbers, summed over sessions
+  kpis.py value FILE METRIC   the sum of a metric, with what labels it is given, over sessions
 
 Which direction a session's first packets had is learned while they come: only the sum of ingress,
 egress and undirected is compared. Sums of times may differ by a tick of 256 ns per sample, buckets
@@ -21,10 +20,6 @@ DIRECTION = re.compile(r"_session_(ingress|egress|undirected)_")
 # What a session is called, and when its last packet came, is no KPI; the interval of the loss comes from
 # blocks of ACKs, which each worker forms of its own flows.
 LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$|_loss_(low|high)_ratio$")
-# Times, and what is told by them: kinds of retransmission, idle ends.
-TIMED = re.compile(r"_seconds|_wireshark_|tcp_(out_of_order|retransmitted|connection_failures|rtt)|sctp_(heart|path|.*fail|.*ended)|"
-                   r"flows|acked|gap|visible|unanswered|duplicate|excluded|icmp_echo_un|sctp_associations$")
-
 
 def kpis(path):
     found = Counter()
@@ -48,9 +43,9 @@ def is_near(name, left, right):
     return "_seconds_bucket{" in name and difference <= max(1, samples // 200)
 
 
-def same(a, b, timeless=False):
+def same(a, b):
     left, right = kpis(a), kpis(b)
-    names = sorted(n for n in left.keys() | right.keys() if not (timeless and TIMED.search(n)))
+    names = sorted(left.keys() | right.keys())
     wrong = [n for n in names if left.get(n) != right.get(n) and not is_near(n, left, right)]
     for name in wrong:
         print(f"{name}: {left.get(name)} in {a}, {right.get(name)} in {b}", file=sys.stderr)
@@ -71,8 +66,6 @@ def main():
     match sys.argv[1:]:
         case ["same", a, b]:
             same(a, b)
-        case ["same", a, b, "--timeless"]:
-            same(a, b, True)
         case ["value", path, metric]:
             value(path, metric)
         case _:
