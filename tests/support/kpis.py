@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
-"""kpis: judges the KPIs of metrics files. Usage:
-
-  kpis.py same A B            the same numbers, summed over sessions
-  kpis.py value FILE METRIC   the sum of a metric, with what labels it is given, over sessions
+"""kpis: judges whether two metrics files have the same KPIs, summed over sessions.
+Usage: kpis.py same A B
 
 Which direction a session's first packets had is learned while they come: only the sum of ingress,
 egress and undirected is compared. Sums of times may differ by a tick of 256 ns per sample, buckets
@@ -20,6 +18,7 @@ DIRECTION = re.compile(r"_session_(ingress|egress|undirected)_")
 # What a session is called, and when its last packet came, is no KPI; the interval of the loss comes from
 # blocks of ACKs, which each worker forms of its own flows.
 LEFT_OUT = re.compile(r"_info$|_timestamp_seconds$|_loss_(low|high)_ratio$")
+
 
 def kpis(path):
     found = Counter()
@@ -54,20 +53,10 @@ def same(a, b):
     print(f"{len(names)} KPIs, {sum(bool(left[n]) for n in names)} of them not 0")
 
 
-def value(path, metric):
-    name, _, labels = metric.partition("{")
-    wanted = set(LABEL.findall(labels))
-    total = sum(v for n, v in kpis(path).items()
-                if n.partition("{")[0] == name and wanted <= set(LABEL.findall(n)))
-    print(total)
-
-
 def main():
     match sys.argv[1:]:
         case ["same", a, b]:
             same(a, b)
-        case ["value", path, metric]:
-            value(path, metric)
         case _:
             sys.exit(__doc__)
 
