@@ -26,7 +26,9 @@ from itertools import product
 from pathlib import Path
 
 KINDS, RATES = ("random", "burst", "flow"), (0, .001, .01, .05)
+# The probe waits for late data from the latest of the ACKs that came in 5 ms: up to 10 ms from the first.
 LATE_NS, LATEST_NS = 5_000_000, 10_000_000
+UNSURE_SHARE = .001  # of what is missing, that may have a copy which came in between
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 OUTER = 50
 
@@ -326,7 +328,7 @@ def judge_bytes(case):
         fail(f"{what}: {missing} bytes are missing and {copied} of them copied later, {gone} were removed and acknowledged")
     found, report = read(build, kept, folder)
     got = [int(value(found, f"tcp_acked{m}_bytes_total", what)) for m in ("", "_missing")]
-    if unsure or got != [acked, missing]:
+    if got[0] != acked or not missing - unsure <= got[1] <= missing or unsure > UNSURE_SHARE * missing:
         fail(f"{what}: the probe says {got} bytes acknowledged and missing, must be {[acked, missing]}; "
              f"{unsure} bytes came too late to tell")
     if value(found, "tcp_gaps_untracked_total", what):
@@ -340,7 +342,7 @@ def judge_bytes(case):
     hidden = sum(n in lost or any(b in lost for b in before_it) for n, before_it in TRAFFIC.again.items())
     if before is not None and not before - hidden <= again(found) <= before:
         fail(f"{what}: {again(found)} segments out of order or sent again, must be {before - hidden} to {before}")
-    line = (f"{what:13} {len(lost):7} lost {acked:11} acked {missing:9} missing "
+    line = (f"{what:13} {len(lost):7} lost {acked:11} acked {missing:9} missing ({unsure} unsure) "
             f"true {truth:.5%} estimate {ratio:.5%} [{low:.5%}, {high:.5%}] "
             f"sent again {again(found):.0f} (hidden at most {hidden})")
     return line, again(found)
