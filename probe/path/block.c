@@ -12,9 +12,11 @@ enum {
 	AT_TIME_LOW = 16,
 	AT_CAPTURED = 20,
 	AT_ORIGINAL = 24,
-	TAIL_ID = 4, /* from the start of the tail */
-	TAIL_QUEUE = 16,
-	TAIL_TOTAL = 24,
+	TAIL_FLAGS = 4, /* from the start of the tail */
+	TAIL_DROPS = 12,
+	TAIL_ID = 24,
+	TAIL_QUEUE = 36,
+	TAIL_TOTAL = 44,
 };
 
 static void put_u16(uint8_t *p, uint32_t v)
@@ -52,6 +54,13 @@ static void put_time(uint8_t *p, uint64_t time_ns)
 	put_u32(p + 4, (uint32_t)time_ns);
 }
 
+/* Code and length in front of a value at p. */
+static void put_option(uint8_t *p, uint32_t code, uint32_t len)
+{
+	put_u16(p - 4, code);
+	put_u16(p - 2, len);
+}
+
 size_t block_packet_frame(uint8_t *out, const struct block_packet *p)
 {
 	const uint32_t total = (uint32_t)block_packet_len(p->cap_len);
@@ -63,11 +72,13 @@ size_t block_packet_frame(uint8_t *out, const struct block_packet *p)
 	put_u32(out + AT_CAPTURED, p->cap_len);
 	put_u32(out + AT_ORIGINAL, p->wire_len);
 	memset(out + BLOCK_PACKET_HEAD + p->cap_len, 0, -p->cap_len & 3u);
-	put_u16(tail, BLOCK_EPB_PACKETID);
-	put_u16(tail + 2, 8);
+	put_option(tail + TAIL_FLAGS, BLOCK_EPB_FLAGS, 4);
+	put_u32(tail + TAIL_FLAGS, p->flags);
+	put_option(tail + TAIL_DROPS, BLOCK_EPB_DROPCOUNT, 8);
+	put_u64(tail + TAIL_DROPS, p->drops);
+	put_option(tail + TAIL_ID, BLOCK_EPB_PACKETID, 8);
 	put_u64(tail + TAIL_ID, p->id);
-	put_u16(tail + TAIL_ID + 8, BLOCK_EPB_QUEUE);
-	put_u16(tail + TAIL_ID + 10, 4);
+	put_option(tail + TAIL_QUEUE, BLOCK_EPB_QUEUE, 4);
 	put_u32(tail + TAIL_QUEUE, p->queue);
 	put_u32(tail + TAIL_QUEUE + 4, BLOCK_OPT_END);
 	put_u32(tail + TAIL_TOTAL, total);
@@ -89,9 +100,24 @@ uint32_t block_packet_interface(const uint8_t *block)
 	return get_u32(block + AT_INTERFACE);
 }
 
+static uint32_t tail_of(const uint8_t *block)
+{
+	return block_packet_total(block) - BLOCK_PACKET_TAIL;
+}
+
 uint64_t block_packet_id(const uint8_t *block)
 {
-	return get_u64(block + block_packet_total(block) - BLOCK_PACKET_TAIL + TAIL_ID);
+	return get_u64(block + tail_of(block) + TAIL_ID);
+}
+
+uint64_t block_packet_drops(const uint8_t *block)
+{
+	return get_u64(block + tail_of(block) + TAIL_DROPS);
+}
+
+void block_packet_set_drops(uint8_t *block, uint64_t drops)
+{
+	put_u64(block + tail_of(block) + TAIL_DROPS, drops);
 }
 
 void block_packet_set(uint8_t *block, uint32_t interface, uint64_t time_ns)
@@ -230,7 +256,9 @@ size_t block_statistics(uint8_t *out, size_t cap, const struct block_statistics 
 	sink_time_option(&s, BLOCK_ISB_ENDTIME, i->end_ns);
 	sink_count(&s, BLOCK_ISB_IFRECV, i->received);
 	sink_count(&s, BLOCK_ISB_IFDROP, i->dropped);
+	sink_count(&s, BLOCK_ISB_OSDROP, i->os_dropped);
 	sink_count(&s, BLOCK_ISB_USRDELIV, i->delivered);
+	sink_text(&s, BLOCK_OPT_COMMENT, i->comment);
 	return block_end(&s);
 }
 

@@ -36,12 +36,15 @@ enum {
 	BLOCK_IF_DESCRIPTION = 3,
 	BLOCK_IF_TSRESOL = 9,
 	BLOCK_IF_TSOFFSET = 14,
+	BLOCK_EPB_FLAGS = 2,
+	BLOCK_EPB_DROPCOUNT = 4,
 	BLOCK_EPB_PACKETID = 5,
 	BLOCK_EPB_QUEUE = 6,
 	BLOCK_ISB_STARTTIME = 2,
 	BLOCK_ISB_ENDTIME = 3,
 	BLOCK_ISB_IFRECV = 4,
 	BLOCK_ISB_IFDROP = 5,
+	BLOCK_ISB_OSDROP = 7,
 	BLOCK_ISB_USRDELIV = 8,
 };
 
@@ -54,10 +57,15 @@ enum { BLOCK_RECORD_END = 0, BLOCK_RECORD_IPV4 = 1, BLOCK_RECORD_IPV6 = 2 };
  *
  *   | 0 type 6 | 4 total length | 8 interface | 12 time high | 16 time low | 20 captured |
  *   | 24 original | 28 packet bytes, padded to 4 |
- *   | tail: epb_packetid (12 bytes) | epb_queue (8) | opt_endofopt (4) | total length (4) |
+ *   | tail: epb_flags (8 bytes) | epb_dropcount (12) | epb_packetid (12) | epb_queue (8) |
+ *   | opt_endofopt (4) | total length (4) |
  */
 #define BLOCK_PACKET_HEAD 28
-#define BLOCK_PACKET_TAIL 28
+#define BLOCK_PACKET_TAIL 48
+
+/* epb_flags: seen from the interface. Neither: not known. */
+#define BLOCK_INBOUND  1u
+#define BLOCK_OUTBOUND 2u
 
 struct block_packet {
 	uint64_t time_ns;   /* since 1970; read: 0 when the block has none, at most INT64_MAX */
@@ -66,6 +74,8 @@ struct block_packet {
 	const uint8_t *data; /* cap_len bytes */
 	uint64_t id;         /* epb_packetid; read: UINT64_MAX when there is none */
 	uint32_t queue;      /* epb_queue; read: UINT32_MAX when there is none */
+	uint32_t flags;      /* epb_flags */
+	uint64_t drops;      /* epb_dropcount: of its interface, since the packet before */
 };
 
 /* Size of the whole block for cap_len bytes. */
@@ -75,8 +85,7 @@ static inline size_t block_packet_len(uint32_t cap_len)
 }
 
 /* Writes head and tail around cap_len bytes (p->data is not read: the caller copies them to
- * out + BLOCK_PACKET_HEAD) and zeroes the padding. Needs id and queue. Returns the block's length.
- */
+ * out + BLOCK_PACKET_HEAD) and zeroes the padding. Returns the block's length. */
 size_t block_packet_frame(uint8_t *out, const struct block_packet *p);
 
 /* The fields of a block that block_packet_frame wrote, read and changed in place. */
@@ -84,6 +93,8 @@ uint32_t block_packet_total(const uint8_t *block);
 uint64_t block_packet_time(const uint8_t *block);
 uint32_t block_packet_interface(const uint8_t *block);
 uint64_t block_packet_id(const uint8_t *block);
+uint64_t block_packet_drops(const uint8_t *block);
+void block_packet_set_drops(uint8_t *block, uint64_t drops);
 void block_packet_set(uint8_t *block, uint32_t interface, uint64_t time_ns);
 
 struct block_interface {
@@ -97,7 +108,9 @@ struct block_interface {
 struct block_statistics {
 	uint32_t interface;
 	uint64_t time_ns, start_ns, end_ns;
-	uint64_t received, dropped, delivered; /* isb_ifrecv, isb_ifdrop, isb_usrdeliv */
+	/* isb_ifrecv, isb_ifdrop, isb_osdrop, isb_usrdeliv */
+	uint64_t received, dropped, os_dropped, delivered;
+	char comment[128]; /* written, not read */
 };
 
 /* What an address is called; ::ffff:a.b.c.d is IPv4. */

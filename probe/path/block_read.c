@@ -254,6 +254,8 @@ static int parse_timed_packet(const struct block_reader *r, struct body *b, stru
 	p->wire_len = u32(r, b->p + 16);
 	p->id = UINT64_MAX;
 	p->queue = UINT32_MAX;
+	p->flags = 0;
+	p->drops = 0;
 	b->p += 20;
 	return take_data(b, p, err);
 }
@@ -272,6 +274,10 @@ static int parse_enhanced(struct block_reader *r, struct body b, struct block *o
 			p->id = u64(r, o.value);
 		else if (o.code == BLOCK_EPB_QUEUE && o.len == 4)
 			p->queue = u32(r, o.value);
+		else if (o.code == BLOCK_EPB_FLAGS && o.len == 4)
+			p->flags = u32(r, o.value);
+		else if (o.code == BLOCK_EPB_DROPCOUNT && o.len == 8)
+			p->drops = u64(r, o.value);
 	}
 	return ret;
 }
@@ -326,6 +332,8 @@ static int parse_statistics(struct block_reader *r, struct body b, struct block 
 			s->received = u64(r, o.value);
 		else if (o.code == BLOCK_ISB_IFDROP)
 			s->dropped = u64(r, o.value);
+		else if (o.code == BLOCK_ISB_OSDROP)
+			s->os_dropped = u64(r, o.value);
 		else if (o.code == BLOCK_ISB_USRDELIV)
 			s->delivered = u64(r, o.value);
 	}

@@ -19,14 +19,19 @@ static void copy_inner(uint8_t *out, const struct batch *batch, const struct pac
 }
 
 void gather_packet(struct chunk *chunk, const struct batch *batch, const struct packet *packet,
-		   uint32_t session, uint32_t wire_len, uint64_t id)
+		   const struct gathered *as)
 {
+	static const uint32_t flags[] = {[SESSION_INGRESS] = BLOCK_INBOUND,
+					 [SESSION_EGRESS] = BLOCK_OUTBOUND,
+					 [SESSION_UNDIRECTED] = 0};
 	const struct block_packet block = {.time_ns = packet->time_ns,
-					   .interface = session,
+					   .interface = as->session,
 					   .cap_len = packet->cap_len,
-					   .wire_len = wire_len,
-					   .id = id,
-					   .queue = packet->queue};
+					   .wire_len = as->wire_len,
+					   .id = as->id,
+					   .queue = packet->queue,
+					   .flags = flags[as->direction],
+					   .drops = as->drops};
 	uint8_t *out = chunk->data + chunk->len;
 
 	assert(gather_has_room(chunk, packet));

@@ -8,6 +8,7 @@
 
 #include "path/block.h"
 #include "path/decap.h"
+#include "path/enroll.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,9 +32,17 @@ static inline bool gather_has_room(const struct chunk *chunk, const struct packe
 	return chunk->len + block_packet_len(packet->cap_len) <= chunk->cap;
 }
 
-/* Appends the packet; the caller has asked for room. id: epb_packetid. */
+/* What a worker says of a packet. */
+struct gathered {
+	uint32_t session, wire_len;
+	uint64_t id;    /* epb_packetid */
+	uint64_t drops; /* of the session by this worker since the packet before */
+	enum session_direction direction;
+};
+
+/* Appends the packet; the caller has asked for room. */
 void gather_packet(struct chunk *chunk, const struct batch *batch, const struct packet *packet,
-		   uint32_t session, uint32_t wire_len, uint64_t id);
+		   const struct gathered *as);
 
 /* Gives the packets of session `from` in this chunk whose id's sequence is since or above to
  * session `to`. Returns how many those are. */

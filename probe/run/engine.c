@@ -136,7 +136,7 @@ size_t engine_memory(const struct engine_config *c)
 
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
-	       c->sessions_room * sizeof(uint64_t) +
+	       (1 + c->workers) * c->sessions_room * sizeof(uint64_t) +
 	       c->workers * (handoff_memory(&handoff) + kpi_memory(&kpi)) + writer_memory(&writer);
 }
 
@@ -151,9 +151,12 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .enroll = e->enroll[e->stats->is_live ? 0 : number],
 				    .enroll_as = e->stats->is_live ? number : 0,
 				    .stats = e->stats,
+				    .told_drops = calloc(e->config.sessions_room, sizeof(uint64_t)),
 				    .decap = &e->config.decap,
 				    .stop_at = &e->stop_at,
 				    .control = &e->bell};
+	if (!w->told_drops)
+		return err_set(err, -ENOMEM, "out of memory");
 	const int ret = handoff_open(&e->handoffs[number], &handoff, err);
 	if (ret)
 		return ret;
@@ -226,6 +229,7 @@ void engine_close(struct engine *e)
 	writer_close(e->writer);
 	for (uint32_t i = 0; i < e->config.workers; i++) {
 		capture_close(e->workers[i].config.capture);
+		free(e->workers[i].config.told_drops);
 		kpi_close(e->workers[i].config.kpi);
 		handoff_close(e->handoffs[i]);
 		enroll_close(e->enroll[i]);

@@ -107,6 +107,17 @@ static void measure(struct worker *w, struct taken *taken, unsigned n)
 	kpi_batch(w->config.kpi, p, measured);
 }
 
+/* Packets of the session that this worker dropped since it last kept one. */
+static uint64_t untold_drops(struct worker *w, uint32_t session)
+{
+	const struct kpi_session *kpi = stats_kpi(w->config.stats, w->config.number, session);
+	const uint64_t dropped = kpi->value[KPI_DROPPED_PACKETS];
+	const uint64_t n = dropped - w->config.told_drops[session];
+
+	w->config.told_drops[session] = dropped;
+	return n;
+}
+
 static void keep_packet(struct worker *w, const struct batch *batch, const struct taken *t,
 			bool has_room)
 {
@@ -128,8 +139,12 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 		return;
 	}
 	const struct packet kept = kept_part(&t->packet, &t->dissected, e->policy);
-	gather_packet(w->chunk, batch, &kept, e->session, t->dissected.wire_len,
-		      packet_id(w->config.number, t->packet.sequence));
+	const struct gathered as = {.session = e->session,
+				    .wire_len = t->dissected.wire_len,
+				    .id = packet_id(w->config.number, t->packet.sequence),
+				    .drops = untold_drops(w, e->session),
+				    .direction = e->direction};
+	gather_packet(w->chunk, batch, &kept, &as);
 	stats_add(&w->stats->given, 1);
 }
 

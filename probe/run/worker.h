@@ -18,6 +18,7 @@ struct worker_config {
 	struct enroll *enroll;
 	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
 	struct stats *stats;
+	uint64_t *told_drops; /* by session: KPI_DROPPED_PACKETS, as far as packets tell; its own */
 	const struct decap_config *decap;
 	const _Atomic uint64_t *stop_at; /* ends it when its source has lent so many */
 	struct bell *control;            /* rung when the worker ends */

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 /*
  * pcapng blocks: what is written is read back; what is legal is read in every form; what is damaged
  * is refused. Blocks that this probe does not write are built here, byte by byte, in either order.
@@ -167,7 +168,9 @@ Test(block, packet_is_read_back_as_it_was_written)
 					       .cap_len = cap_len,
 					       .wire_len = 99,
 					       .id = 1ull << 48 | 7,
-					       .queue = 3};
+					       .queue = 3,
+					       .flags = BLOCK_OUTBOUND,
+					       .drops = 1ull << 40};
 		uint8_t file[512];
 		size_t len = write_file(file, sizeof(file));
 		struct block got;
@@ -183,6 +186,8 @@ Test(block, packet_is_read_back_as_it_was_written)
 		cr_assert_eq(got.packet.wire_len, 99);
 		cr_assert_eq(got.packet.id, p.id);
 		cr_assert_eq(got.packet.queue, 3);
+		cr_assert_eq(got.packet.flags, BLOCK_OUTBOUND);
+		cr_assert_eq(got.packet.drops, 1ull << 40);
 		cr_assert(memcmp(got.packet.data, "abcdefgh", cap_len) == 0);
 		cr_assert_eq(block_reader_linktype(reader, 0), 1);
 		block_reader_close(reader);
@@ -200,6 +205,10 @@ Test(block, packet_fields_are_changed_in_place)
 	cr_assert_eq(block_packet_time(block), UINT64_C(0x123456789abcdef0));
 	cr_assert_eq(block_packet_interface(block), 9);
 	cr_assert_eq(block_packet_id(block), 77);
+	cr_assert_eq(block_packet_drops(block), 0);
+	block_packet_set_drops(block, 1ull << 33);
+	cr_assert_eq(block_packet_drops(block), 1ull << 33);
+	cr_assert_eq(block_packet_id(block), 77);
 }
 
 Test(block, interface_and_statistics_are_read_back)
@@ -209,7 +218,9 @@ Test(block, interface_and_statistics_are_read_back)
 					   .end_ns = 1ull << 40,
 					   .received = 10,
 					   .dropped = 4,
-					   .delivered = 6};
+					   .os_dropped = 5,
+					   .delivered = 6,
+					   .comment = "io_error=5"};
 	struct block_reader *reader = open_reader();
 	uint8_t file[512];
 	size_t len = write_file(file, sizeof(file));
@@ -228,7 +239,9 @@ Test(block, interface_and_statistics_are_read_back)
 	cr_assert_eq(got.statistics.end_ns, 1ull << 40);
 	cr_assert_eq(got.statistics.received, 10);
 	cr_assert_eq(got.statistics.dropped, 4);
+	cr_assert_eq(got.statistics.os_dropped, 5);
 	cr_assert_eq(got.statistics.delivered, 6);
+	cr_assert(memmem(file, len, "io_error=5", 10));
 	block_reader_close(reader);
 }
 

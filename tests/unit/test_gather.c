@@ -46,12 +46,23 @@ static struct block_packet read_back(uint32_t at)
 	return block.packet;
 }
 
+static void gather(const struct packet *p, uint32_t session, uint32_t wire_len, uint64_t id)
+{
+	const struct gathered as = {.session = session,
+				    .wire_len = wire_len,
+				    .id = id,
+				    .drops = 4,
+				    .direction = SESSION_EGRESS};
+
+	gather_packet(&chunk, &batch, p, &as);
+}
+
 static void gather_sessions(const char *sessions)
 {
 	const struct packet p = packet_of(60);
 
 	for (uint64_t id = 0; sessions[id]; id++)
-		gather_packet(&chunk, &batch, &p, (uint32_t)(sessions[id] - '0'), 60, id);
+		gather(&p, (uint32_t)(sessions[id] - '0'), 60, id);
 }
 
 static void assert_sessions(const char *sessions)
@@ -67,7 +78,7 @@ Test(gather, packet_becomes_a_finished_block)
 {
 	const struct packet p = packet_of(61);
 
-	gather_packet(&chunk, &batch, &p, 7, 1500, 0x0002000000000005);
+	gather(&p, 7, 1500, 0x0002000000000005);
 	cr_assert_eq(chunk.len, block_packet_len(61));
 	const struct block_packet b = read_back(0);
 	cr_assert_eq(b.interface, 7);
@@ -76,7 +87,22 @@ Test(gather, packet_becomes_a_finished_block)
 	cr_assert_eq(b.wire_len, 1500);
 	cr_assert_eq(b.id, 0x0002000000000005);
 	cr_assert_eq(b.queue, 3);
+	cr_assert_eq(b.drops, 4);
 	cr_assert_arr_eq(b.data, bytes, 61);
+}
+
+/* draft-ietf-opsawg-pcapng 4.3.1: 01 is inbound, 10 outbound; the interface is the mirrored ENI. */
+Test(gather, direction_is_seen_from_the_mirrored_eni)
+{
+	static const uint32_t flags[] = {1, 2, 0};
+	const struct packet p = packet_of(61);
+
+	for (enum session_direction d = SESSION_INGRESS; d <= SESSION_UNDIRECTED; d++) {
+		const struct gathered as = {.direction = d};
+		chunk.len = 0;
+		gather_packet(&chunk, &batch, &p, &as);
+		cr_assert_eq(read_back(0).flags, flags[d]);
+	}
 }
 
 Test(gather, segments_are_joined)
@@ -88,7 +114,7 @@ Test(gather, segments_are_joined)
 	p.n_more = 2;
 	batch.segment[4] = (struct segment){bytes + 100, 100};
 	batch.segment[5] = (struct segment){bytes + 200, 50};
-	gather_packet(&chunk, &batch, &p, 0, 250, 0);
+	gather(&p, 0, 250, 0);
 	const struct block_packet b = read_back(0);
 	cr_assert_eq(b.cap_len, 250);
 	cr_assert_arr_eq(b.data, bytes, 250);
@@ -101,7 +127,7 @@ Test(gather, of_a_segment_no_more_is_taken_than_belongs_to_the_packet)
 	p.cap_len = 110; /* the rest is the outer frame's padding */
 	p.n_more = 1;
 	batch.segment[0] = (struct segment){bytes + 100, 100};
-	gather_packet(&chunk, &batch, &p, 0, 110, 0);
+	gather(&p, 0, 110, 0);
 	cr_assert_eq(chunk.len, block_packet_len(110));
 	cr_assert_arr_eq(read_back(0).data, bytes, 110);
 }
@@ -110,7 +136,7 @@ Test(gather, packet_without_bytes_has_its_block)
 {
 	const struct packet p = packet_of(0);
 
-	gather_packet(&chunk, &batch, &p, 0, 0, 0);
+	gather(&p, 0, 0, 0);
 	cr_assert_eq(read_back(0).cap_len, 0);
 }
 
@@ -118,8 +144,8 @@ Test(gather, blocks_follow_one_another)
 {
 	const struct packet first = packet_of(61), second = packet_of(90);
 
-	gather_packet(&chunk, &batch, &first, 0, 61, 1);
-	gather_packet(&chunk, &batch, &second, 1, 90, 2);
+	gather(&first, 0, 61, 1);
+	gather(&second, 1, 90, 2);
 	cr_assert_eq(read_back((uint32_t)block_packet_len(61)).id, 2);
 }
 
@@ -152,7 +178,7 @@ Test(gather, move_knows_the_sequence_from_the_worker)
 {
 	const struct packet p = packet_of(61);
 
-	gather_packet(&chunk, &batch, &p, 0, 61, packet_id(3, 7));
+	gather(&p, 0, 61, packet_id(3, 7));
 	cr_assert_eq(gather_move(&chunk, 8, 0, 5), 0);
 	cr_assert_eq(gather_move(&chunk, 7, 0, 5), 1);
 }
@@ -161,7 +187,7 @@ Test(gather, move_changes_nothing_but_the_session)
 {
 	const struct packet p = packet_of(61);
 
-	gather_packet(&chunk, &batch, &p, 0, 1500, 9);
+	gather(&p, 0, 1500, 9);
 	gather_move(&chunk, 9, 0, 5);
 	const struct block_packet b = read_back(0);
 	cr_assert_eq(b.interface, 5);
