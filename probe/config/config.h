@@ -45,7 +45,7 @@ struct config {
 	uint64_t sessions_start;             /* sessions_max of the start, also after reloads */
 	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
 	uint64_t metrics_by;                 /* enum view_by */
-	uint64_t rotate_len, rotate_ns;
+	uint64_t rotate_len, rotate_ns, flush_ns, sync_ns, statistics_ns;
 	int64_t level;
 	uint64_t memory;           /* budget, bytes */
 	const char *listen;        /* ADDRESS:PORT or "none" */

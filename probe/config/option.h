@@ -40,7 +40,7 @@ struct option_row {
 	const char *help;
 };
 
-#define OPTION_ROWS_MAX 32
+#define OPTION_ROWS_MAX 48
 extern const struct option_row option_rows[];
 extern const unsigned option_n;
 

@@ -215,9 +215,20 @@ bool pack_is_exhausted(const struct pack *pack)
 	       pack->definitions_len + DEFINITION_MAX > c->definitions_max;
 }
 
-uint32_t pack_pending(const struct pack *pack)
+size_t pack_pending(const struct pack *pack)
 {
-	return pack->frame.packets;
+	return pack->frame.raw_len;
+}
+
+/* Room for one more entry of the index. */
+static int grow_index(struct pack *pack)
+{
+	if (pack->n_frames == pack->packer->config.frames_max)
+		return -ENOBUFS;
+	return array_grow((void **)&pack->index, &pack->index_cap, pack->n_frames + 1,
+			  sizeof(*pack->index))
+		       ? -ENOMEM
+		       : 0;
 }
 
 int pack_flush(struct pack *pack, const uint8_t **out, size_t *len)
@@ -227,11 +238,9 @@ int pack_flush(struct pack *pack, const uint8_t **out, size_t *len)
 	*len = 0;
 	if (pack->frame.raw_len == 0)
 		return 0;
-	if (pack->n_frames == packer->config.frames_max)
-		return -ENOBUFS;
-	if (array_grow((void **)&pack->index, &pack->index_cap, pack->n_frames + 1,
-		       sizeof(*pack->index)))
-		return -ENOMEM;
+	const int ret = grow_index(pack);
+	if (ret)
+		return ret;
 	const size_t packed = ZSTD_compress2(packer->zstd, packer->out, packer->out_cap,
 					     pack->pending, pack->frame.raw_len);
 	if (ZSTD_isError(packed))
@@ -241,6 +250,23 @@ int pack_flush(struct pack *pack, const uint8_t **out, size_t *len)
 	pack->frame = EMPTY_FRAME;
 	*out = packer->out;
 	*len = packed;
+	return 0;
+}
+
+int pack_pad(struct pack *pack, size_t len, const uint8_t **out)
+{
+	uint8_t *p = pack->packer->out;
+
+	assert(pack->frame.raw_len == 0 && len >= PACK_PADDING_MIN && len <= PACK_PADDING_MAX);
+	const int ret = grow_index(pack);
+	if (ret)
+		return ret;
+	pack->index[pack->n_frames] = EMPTY_FRAME;
+	pack->index[pack->n_frames++].len = (uint32_t)len;
+	p = put32(p, PACK_PADDING_MAGIC);
+	p = put32(p, len - PACK_PADDING_MIN);
+	memset(p, 0, len - PACK_PADDING_MIN);
+	*out = pack->packer->out;
 	return 0;
 }
 

@@ -43,8 +43,12 @@
  *   +8    n times: u32 compressed length | u32 raw length
  *         u32 n | u8 0 (no checksums) | u32 0x8F92EAB1
  *
- * The seek table lists the frames with blocks alone: their lengths sum to where the index begins.
+ * The lengths in the seek table sum to where the index begins. Padding (pack_pad) is a skippable
+ * frame between others: it is in the table with raw length 0, and in the index without packets.
  */
+#define PACK_PADDING_MAGIC  0x184D2A5Cu
+#define PACK_PADDING_MIN    8u
+#define PACK_PADDING_MAX    PACK_BLOCK_MAX
 #define PACK_INDEX_MAGIC    0x184D2A5Du
 #define PACK_INDEX_VERSION  1u
 #define PACK_INDEX_HEAD     16u
@@ -95,13 +99,16 @@ void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
 bool pack_is_full(const struct pack *pack);
 /* True when the index has little room left: end the file, while its last blocks still fit. */
 bool pack_is_exhausted(const struct pack *pack);
-/* Packets pending, that is added since the last flush. */
-uint32_t pack_pending(const struct pack *pack);
+/* Bytes pending, that is added since the last flush. */
+size_t pack_pending(const struct pack *pack);
 
 /* Compresses what is pending into one frame. *out is lent until the next call on this packer;
  * *len = 0 when nothing was pending. On failure it stays pending: -ENOMEM; -ENOBUFS: the file
  * has frames_max frames; -EIO: zstd failed. */
 int pack_flush(struct pack *pack, const uint8_t **out, size_t *len);
+/* Gives padding of len bytes, PACK_PADDING_MIN to PACK_PADDING_MAX, which readers skip; lent as
+ * above. Nothing may be pending. -ENOMEM, -ENOBUFS as above. */
+int pack_pad(struct pack *pack, size_t len, const uint8_t **out);
 /* The index and the seek table, lent until pack_close. Nothing may follow. Flush first. -ENOMEM. */
 int pack_finish(struct pack *pack, const uint8_t **out, size_t *len);
 

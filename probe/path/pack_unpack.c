@@ -68,6 +68,12 @@ static int read_part(const struct unpack *unpack, uint64_t offset, size_t len, u
 	return err_source(err, got < 0 ? (int)got : -EIO, offset);
 }
 
+static bool is_padding(const struct unpack_frame *frame)
+{
+	return frame->raw_len == 0 && frame->packets == 0 && frame->len >= PACK_PADDING_MIN &&
+	       frame->len <= PACK_PADDING_MAX;
+}
+
 static bool frame_is_plausible(const struct unpack_frame *frame)
 {
 	return frame->raw_len >= BLOCK_MIN && frame->raw_len <= PACK_FRAME_MAX && frame->len > 0 &&
@@ -105,6 +111,17 @@ static bool definitions_are_sound(const uint8_t *p, size_t len)
 	return p == end;
 }
 
+/* Readers need not know of padding. */
+static void forget_padding(struct unpack *unpack)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < unpack->n_frames; i++)
+		if (unpack->frames[i].raw_len)
+			unpack->frames[n++] = unpack->frames[i];
+	unpack->n_frames = n;
+}
+
 /* Takes the index apart, of len bytes. False: it is none, or contradicts itself. */
 static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
 {
@@ -121,7 +138,7 @@ static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
 		frame->first_ns = get64(entry);
 		frame->last_ns = get64(entry + 8);
 		frame->packets = get32(entry + 16);
-		if (!frame_is_plausible(frame))
+		if (!frame_is_plausible(frame) && !is_padding(frame))
 			return false;
 	}
 	unpack->definitions_len = len - entries_end;
@@ -131,6 +148,7 @@ static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
 		return false;
 	if (unpack->definitions_len)
 		memcpy(unpack->definitions, index + entries_end, unpack->definitions_len);
+	forget_padding(unpack);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,8 +27,17 @@ struct store {
 	uint32_t next_sequence;
 	/* the open file */
 	int fd;
-	uint64_t written;
 	char part[NAME_MAX + 1];
+	bool is_direct, refuses_direct; /* of fd: what is written now goes past the page cache */
+	bool refuses_allocation;
+	uint64_t written, synced, allocated; /* all from the file's start */
+	/*
+	 *   | whole buffers, written | written | taken |           |
+	 *                            ^ start             ^ + filled  ^ + buffer_len
+	 */
+	uint8_t *buffer; /* while a file is open */
+	size_t buffer_len, filled;
+	uint64_t start; /* of the buffer, in the file */
 };
 
 static void format_time(char out[static TIME_LEN], uint64_t time_ns)
@@ -93,10 +103,19 @@ static bool is_part(const char *file)
 	       end && !file[1 + end];
 }
 
+/* Gives back what was allocated and not written. */
+static void trim(int fd)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		(void)!ftruncate(fd, st.st_size);
+}
+
 /* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
 static int recover_part(const struct store *store, const char *part, struct err *err)
 {
-	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int ret;
 
 	if (fd < 0 && errno == ENOENT)
@@ -112,6 +131,8 @@ static int recover_part(const struct store *store, const char *part, struct err 
 	else if ((ret = rename_part(store, part, "trunc")))
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
+	else
+		trim(fd);
 	close(fd);
 	return ret;
 }
@@ -120,12 +141,14 @@ static int recover_part(const struct store *store, const char *part, struct err 
  * What is being written is locked; where locks do not work, nothing tells. */
 static void recover_unless_written(const struct store *store, const char *part)
 {
-	const int fd = openat(store->dir_fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
 		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	if (!flock(fd, LOCK_EX | LOCK_NB)) {
 		(void)rename_part(store, part, "trunc");
+		trim(fd);
+	}
 	close(fd);
 }
 
@@ -190,6 +213,7 @@ static int check_config(const struct store_config *config, struct err *err)
 				       config->name);
 	if (strlen(config->suffix) >= sizeof(((struct store *)0)->suffix))
 		return err_set(err, -EINVAL, "the suffix %s is too long", config->suffix);
+	assert(config->buffer_len && config->buffer_len % STORE_BLOCK == 0);
 	return 0;
 }
 
@@ -220,6 +244,7 @@ int store_open(struct store **out, const struct store_config *config, struct err
 		return err_set(err, -ENOMEM, "out of memory");
 	store->dir_fd = store->fd = -1;
 	store->next_sequence = 1;
+	store->buffer_len = config->buffer_len;
 	(void)strcpy(store->name, config->name); /* their lengths are checked */
 	(void)strcpy(store->suffix, config->suffix);
 	ret = open_folder(config->dir, &store->dir_fd, err);
@@ -247,7 +272,162 @@ void store_close(struct store *store)
 	free(store);
 }
 
+/* ---- bytes ---- */
+
+size_t store_memory(const struct store_config *config)
+{
+	return config->buffer_len;
+}
+
+/* Some file systems refuse O_DIRECT at once, others with the first write. */
+static bool set_direct(struct store *store, bool on)
+{
+	const bool want = on && !store->refuses_direct;
+
+	if (want == store->is_direct)
+		return want;
+	if (!fcntl(store->fd, F_SETFL, want ? O_DIRECT : 0))
+		store->is_direct = want;
+	else
+		store->refuses_direct = true;
+	return store->is_direct;
+}
+
+/* Writes the buffer from written on, or up to a block before: the same bytes once more. */
+static int write_from(struct store *store, uint64_t at)
+{
+	const uint64_t end = store->start + store->filled;
+
+	while (at < end) {
+		const ssize_t n = pwrite(store->fd, store->buffer + (at - store->start),
+					 (size_t)(end - at), (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && store->is_direct) {
+			store->refuses_direct = true;
+			(void)set_direct(store, false);
+			continue;
+		}
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		at += (uint64_t)n;
+		if (at > store->written)
+			store->written = at;
+		/* A short one ends anywhere; from there on O_DIRECT may refuse. */
+		if (at < end && at % STORE_BLOCK)
+			(void)set_direct(store, false);
+	}
+	return 0;
+}
+
+/* Allocates before whole buffers alone, so that a thin file takes no more than its bytes. What
+ * cannot be allocated may still be written; if not, that is what counts. */
+static void allocate_ahead(struct store *store)
+{
+	const uint64_t end = store->start + store->filled;
+	uint64_t ahead = end < STORE_AHEAD_MAX ? end : STORE_AHEAD_MAX;
+
+	if (store->refuses_allocation || end <= store->allocated)
+		return;
+	const uint64_t from = store->allocated > store->start ? store->allocated : store->start;
+	ahead += end - from;
+	if (fallocate(store->fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)ahead))
+		store->refuses_allocation = true;
+	store->allocated = from + ahead; /* also in part: the end gives it back */
+}
+
+static int write_buffer(struct store *store)
+{
+	uint64_t at = store->written;
+
+	allocate_ahead(store);
+	if (set_direct(store, true))
+		at -= at % STORE_BLOCK;
+	const int ret = write_from(store, at);
+	if (ret)
+		return ret;
+	store->start += store->filled;
+	store->filled = 0;
+	return 0;
+}
+
+int store_write(struct store *store, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		const size_t room = store->buffer_len - store->filled;
+		const size_t n = len < room ? len : room;
+		memcpy(store->buffer + store->filled, data, n);
+		store->filled += n;
+		data += n;
+		len -= n;
+		const int ret = store->filled == store->buffer_len ? write_buffer(store) : 0;
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int store_flush(struct store *store)
+{
+	if (store->written == store_taken(store))
+		return 0;
+	(void)set_direct(store, false);
+	return write_from(store, store->written);
+}
+
+int store_sync(struct store *store)
+{
+	const uint64_t written = store->written;
+
+	if (store->synced == written)
+		return 0;
+	if (fdatasync(store->fd))
+		return -errno;
+	store->synced = written;
+	return 0;
+}
+
+uint64_t store_taken(const struct store *store)
+{
+	return store->start + store->filled;
+}
+
+uint64_t store_written(const struct store *store)
+{
+	return store->written;
+}
+
+uint64_t store_unsynced(const struct store *store)
+{
+	return store->written - store->synced;
+}
+
 /* ---- one file ---- */
+
+static void end_file(struct store *store)
+{
+	close(store->fd);
+	store->fd = -1;
+	free(store->buffer);
+	store->buffer = NULL;
+}
+
+static int create_part(struct store *store, struct err *err)
+{
+	/* 0640: the folder's group may read what is meant for it; sealed files tell no one else. */
+	store->fd = openat(store->dir_fd, store->part,
+			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (store->fd < 0)
+		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
+	store->next_sequence++;
+	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+		/* A probe that starts took it for a leftover; the next one has another number. */
+		end_file(store);
+		return err_set(err, -EBUSY, "another probe starts in the folder of %s",
+			       store->part);
+	}
+	return 0;
+}
 
 int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 {
@@ -257,57 +437,36 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 	format_time(start, start_ns);
 	(void)snprintf(store->part, sizeof(store->part), ".%s_%06u_%s" PART, store->name,
 		       store->next_sequence, start);
-	/* 0640: the folder's group may read what is meant for it; sealed files tell no one else. */
-	store->fd = openat(store->dir_fd, store->part,
-			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (store->fd < 0)
-		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
-	store->next_sequence++;
-	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-		/* A probe that starts took it for a leftover; the next one has another number. */
-		close(store->fd);
-		store->fd = -1;
-		return err_set(err, -EBUSY, "another probe starts in the folder of %s",
-			       store->part);
+	store->buffer = aligned_alloc(STORE_BLOCK, store->buffer_len);
+	if (!store->buffer)
+		return err_set(err, -ENOMEM, "out of memory");
+	store->is_direct = store->refuses_direct = store->refuses_allocation = false;
+	store->written = store->synced = store->allocated = store->start = store->filled = 0;
+	const int ret = create_part(store, err);
+	if (ret) {
+		free(store->buffer);
+		store->buffer = NULL;
 	}
-	store->written = 0;
-	return 0;
-}
-
-int store_write(struct store *store, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		const ssize_t n = write(store->fd, data, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-		store->written += (uint64_t)n;
-	}
-	return 0;
-}
-
-uint64_t store_written(const struct store *store)
-{
-	return store->written;
+	return ret;
 }
 
 int store_commit(struct store *store, uint64_t end_ns, struct err *err)
 {
 	char end[TIME_LEN];
-	int ret;
+	int ret = store_flush(store);
 
 	format_time(end, end_ns);
-	/* A failed fsync is never tried again: the kernel tells once, and forgets the pages. */
-	ret = fsync(store->fd) ? -errno : rename_part(store, store->part, end);
+	if (!ret && store->allocated > store->written)
+		trim(store->fd);
+	if (!ret && !(ret = fsync(store->fd) ? -errno : 0)) {
+		store->synced = store->written;
+		ret = rename_part(store, store->part, end);
+	}
 	if (ret) {
 		store_abandon(store);
 		return err_set(err, ret, "cannot complete %s: %s", store->part, strerror(-ret));
 	}
-	close(store->fd);
-	store->fd = -1;
+	end_file(store);
 	if (fsync(store->dir_fd))
 		return err_set(err, -errno, "cannot sync the folder of %s: %s", store->part,
 			       strerror(errno));
@@ -318,9 +477,9 @@ void store_abandon(struct store *store)
 {
 	if (store->fd < 0)
 		return;
+	trim(store->fd);
 	(void)rename_part(store, store->part, "trunc"); /* else the next store_open does it */
-	close(store->fd);
-	store->fd = -1;
+	end_file(store);
 }
 
 void store_discard(struct store *store)
@@ -328,6 +487,5 @@ void store_discard(struct store *store)
 	if (store->fd < 0)
 		return;
 	(void)unlinkat(store->dir_fd, store->part, 0);
-	close(store->fd);
-	store->fd = -1;
+	end_file(store);
 }

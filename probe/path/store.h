@@ -8,6 +8,11 @@
  * Called by one writer thread. Knows no format: bytes in, files out. Times are nanoseconds since
  * 1970; in names they are UTC seconds. Sequence numbers begin at 1 and go on where the
  * folder's highest left off.
+ *
+ * Bytes gather in a buffer of its own and go to the disk by whole buffers past the page cache
+ * (O_DIRECT), into space allocated ahead; where the file system refuses either, without. The tail
+ * that store_flush writes goes through the page cache, and its last block again with the next
+ * buffer. So the file's size is always that of its bytes, and those are a prefix of the final file.
  */
 #pragma once
 
@@ -23,7 +28,15 @@ struct store_config {
 	const char *suffix; /* ".pcapng.zst.age" or ".pcapng.zst" */
 	bool recover_all_names; /* once at start: also what runs under other NAMEs left */
 	bool is_shared;         /* another store may have this NAME yet: its open file is let be */
+	size_t buffer_len;      /* a multiple of STORE_BLOCK */
 };
+
+/* What O_DIRECT wants offsets, lengths and memory to be multiples of; more than most disks ask. */
+#define STORE_BLOCK 4096u
+/* A buffer for one busy file: 1 MiB was measured best (facts: limits.md E3). */
+#define STORE_BUFFER (1u << 20)
+/* Space is allocated ahead for as much as the file has, but no more than this. */
+#define STORE_AHEAD_MAX (16u << 20)
 
 struct store;
 
@@ -34,14 +47,26 @@ int store_open(struct store **out, const struct store_config *config, struct err
 /* Abandons an unfinished file. Takes NULL. */
 void store_close(struct store *store);
 
+/* Bytes that an open file has allocated, besides some 2 KiB. */
+size_t store_memory(const struct store_config *config);
+
 /* Creates the next file. No file may be open. */
 int store_begin(struct store *store, uint64_t start_ns, struct err *err);
-/* All or an error: -ENOSPC, -EIO ... After an error only store_abandon is allowed. */
+/* Takes all bytes, and writes what fills the buffer. -ENOSPC, -EIO ...: after an error only
+ * store_abandon and store_discard are allowed. */
 int store_write(struct store *store, const uint8_t *data, size_t len);
-/* Bytes written to the current file. */
+/* Writes what was taken and is not written. Errors as above. */
+int store_flush(struct store *store);
+/* Makes what is written outlast a power failure. After an error only store_abandon and
+ * store_discard are allowed: the kernel tells once, and forgets what it could not write. */
+int store_sync(struct store *store);
+/* Bytes of the current file that were taken; that system calls have written; of those, that no
+ * store_sync has covered. They stay until the next store_begin. */
+uint64_t store_taken(const struct store *store);
 uint64_t store_written(const struct store *store);
-/* Syncs, renames to the final name, syncs the folder. On failure the file is abandoned; when only
- * the folder could not be synced it has its final name, which a power failure may undo. */
+uint64_t store_unsynced(const struct store *store);
+/* Flushes, syncs, renames to the final name, syncs the folder. On failure the file is abandoned;
+ * when only the folder could not be synced it has its final name, which a power failure may undo. */
 int store_commit(struct store *store, uint64_t end_ns, struct err *err);
 /* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
 void store_abandon(struct store *store);

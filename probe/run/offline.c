@@ -111,7 +111,7 @@ static int run_engine(struct engine *engine, const struct config *c,
 
 	if (ret)
 		return ret;
-	plan_log_memory(stats_config, 0);
+	plan_log_bounds(c, stats_config, 0);
 	if (engine_start(engine, err)) {
 		/* Threads that did start have what is to be closed. */
 		log_line("%s", err->text);

@@ -3,6 +3,12 @@
  *
  * Writer thread. It is where pack, seal and store meet, and where a packet is known to be kept:
  * when the bytes that hold it are written, not before.
+ *
+ * What a kill can take: a packet is written at the latest flush_ns after it came. The age chunk that
+ * has it must be filled up with padding for that, and padding never is more than the bytes it
+ * completes, or a chunk each flush_ns over all outputs of the writer. So an output that gives less
+ * than half a chunk in flush_ns has its turn after flush_ns for each open file, or when it has half
+ * a chunk, or when its file ends. What a power failure can take besides: sync_ns.
  */
 #pragma once
 
@@ -23,11 +29,15 @@ struct output_settings {
 				  to 0 */
 	uint64_t rotate_len;   /* bytes written after which a file ends */
 	uint64_t rotate_ns;    /* of packet time after which it ends; 0: never */
+	uint64_t flush_ns;     /* of packet time after which packets are written; 0: not by time */
+	uint64_t sync_ns;      /* after which what is written is synced; 0: when the file ends */
+	uint64_t statistics_ns; /* between statistics blocks; 0: when the file ends */
 };
 
 struct output_config {
 	const char *dir;
 	struct packer_config pack;
+	size_t buffer_len; /* of bytes to be written, for each open file; see store.h */
 	struct output_settings settings;
 	/* What a session is called at an instant of wall clock. */
 	void (*describe)(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out);
@@ -51,6 +61,8 @@ void output_tools_set(struct output_tools *tools, const struct output_settings *
 /* Bytes of the tools, and of each output. sessions: that may be in one output. */
 size_t output_tools_memory(const struct output_config *config);
 size_t output_memory(const struct output_config *config, uint32_t sessions);
+/* Bytes of padding that the outputs of one writer add in a day, besides no more than they store. */
+uint64_t output_padding_a_day(const struct output_settings *settings);
 
 /* After a failure packets end for so long, of packet time, before the next try. */
 #define OUTPUT_RETRY_NS 1000000000u
@@ -70,7 +82,7 @@ void output_close(struct output *output);
  * here. */
 void output_packet(struct output *output, uint8_t *block, size_t len, uint32_t session,
 		   int64_t offset_ns);
-/* Ends the file if it is old enough at now_ns of the source's clock. */
+/* Does what is due at now_ns of the source's clock: statistics, flush, sync, the file's end. */
 void output_tick(struct output *output, uint64_t now_ns);
 /* Ends the file: packed, sealed, synced, renamed. */
 void output_end_file(struct output *output);

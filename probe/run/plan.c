@@ -11,15 +11,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "path/store.h"
 #include "serve/exporter.h"
 #include "serve/metrics.h"
 #include "serve/summary_show.h"
 
 /* Input per zstd frame: 1 MiB compresses 20 to 40 % faster than 64 KiB at the same ratio. */
 #define FRAME_LEN (1u << 20)
-/* With a file per session the frames shrink so that all of them fit into a quarter of the budget.
- */
-#define FRAME_LEN_MIN (64u << 10)
+/* With a file per session the frames shrink so that all of them fit into a quarter of the budget,
+ * and the buffers in front of the disk into a sixteenth. */
+#define FRAME_LEN_MIN  (64u << 10)
+#define BUFFER_LEN_MIN (4 * STORE_BLOCK)
 
 /* A file's index: frames and interface blocks. One file for all sessions has many of both; a file
  * of its own for each session has one interface block, and ends earlier. */
@@ -34,12 +36,19 @@
 /* Programs, libraries, stacks and HTTP of the three processes: 31 MiB were measured. */
 #define BASE_LEN (48u << 20)
 
-static size_t frame_len(const struct config *c)
+/* Of a part of the budget what each file may have. */
+static size_t share(const struct config *c, uint64_t part, size_t min, size_t max)
 {
-	if (!c->split)
-		return FRAME_LEN;
-	const uint64_t fair = c->memory / 4 / c->sessions_max;
-	return fair > FRAME_LEN ? FRAME_LEN : fair < FRAME_LEN_MIN ? FRAME_LEN_MIN : fair;
+	const uint64_t fair = c->split ? part / c->sessions_max : max;
+
+	return fair > max ? max : fair < min ? min : fair;
+}
+
+static size_t buffer_len(const struct config *c)
+{
+	const size_t len = share(c, c->memory / 16, BUFFER_LEN_MIN, STORE_BUFFER);
+
+	return len - len % STORE_BLOCK;
 }
 
 /* So that a reload can raise the cap; a file per session has its memory and descriptors counted at
@@ -57,7 +66,10 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 	settings->unknown = (enum session_policy)c->unknown_sessions;
 	settings->output = (struct output_settings){.n_recipients = c->n_recipients,
 						    .rotate_len = c->rotate_len,
-						    .rotate_ns = c->rotate_ns};
+						    .rotate_ns = c->rotate_ns,
+						    .flush_ns = c->flush_ns,
+						    .sync_ns = c->sync_ns,
+						    .statistics_ns = c->statistics_ns};
 	memcpy(settings->output.recipients, c->recipients, sizeof(c->recipients));
 }
 
@@ -74,7 +86,8 @@ static struct engine_config engine_config(const struct config *c)
 		.split = c->split,
 		.decap = {.port = (uint16_t)c->port},
 		.output = {.dir = c->dir,
-			   .pack = {.frame_len = frame_len(c),
+			   .buffer_len = buffer_len(c),
+			   .pack = {.frame_len = share(c, c->memory / 4, FRAME_LEN_MIN, FRAME_LEN),
 				    .level = (int)c->level,
 				    .frames_max = c->split ? INDEX_FRAMES_SPLIT : INDEX_FRAMES,
 				    .definitions_max = c->split ? INDEX_DEFINITIONS_SPLIT
@@ -145,11 +158,19 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 	return allow_files(c, queues, err);
 }
 
-void plan_log_memory(const struct stats_config *stats, size_t umem_len)
+void plan_log_bounds(const struct config *c, const struct stats_config *stats, size_t umem_len)
 {
+	struct engine_settings settings;
+
+	plan_settings(c, &settings);
+	const uint64_t padding = output_padding_a_day(&settings.output);
 	log_line("memory: at most %" PRIu64 " bytes (%zu MiB for packets in rings, %" PRIu64
 		 " MiB for all else)",
 		 stats->memory_bound, umem_len >> 20, (stats->memory_bound - umem_len) >> 20);
+	if (padding)
+		log_line("padding: at most %" PRIu64
+			 " MiB a day for thin sessions, for others no more than they store",
+			 (padding >> 20) + 1);
 }
 
 int plan_check_metrics(const struct config *c, struct err *err)

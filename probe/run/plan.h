@@ -14,8 +14,9 @@ int plan_engine(const struct config *config, uint32_t queues, size_t umem_len,
 		struct engine_config *engine, struct stats_config *stats, struct err *err);
 /* What metrics are to show of what is configured. */
 struct view_facts plan_facts(const struct config *config);
-/* Says the bound on standard error. */
-void plan_log_memory(const struct stats_config *stats, size_t umem_len);
+/* Says on standard error what memory, and what of the disk as padding, it takes at most. */
+void plan_log_bounds(const struct config *config, const struct stats_config *stats,
+		     size_t umem_len);
 /* The part of a configuration that may change while the probe runs. */
 void plan_settings(const struct config *config, struct engine_settings *settings);
 /* At the start: can --metrics be written? */

@@ -8,6 +8,8 @@
 
 /* How often files are looked at on an idle link. */
 #define IDLE_MS 100
+/* How often, of packet time, on a busy one. */
+#define TEND_NS (IDLE_MS * UINT64_C(1000000))
 /* One worker's packets, as far as the writer has them. */
 struct input {
 	struct handoff *handoff;
@@ -23,7 +25,7 @@ struct writer {
 	struct output **outputs; /* [sessions_max] by session, or [1] */
 	uint32_t n_outputs;
 	int64_t offset_ns;
-	uint64_t latest_ns;
+	uint64_t latest_ns, tended_ns;
 	uint64_t retry_ns; /* split: no new output is tried before */
 	_Atomic bool is_done;
 	struct input input[STEER_WORKERS_MAX];
@@ -198,16 +200,6 @@ static void write_packet(struct writer *w, uint8_t *block)
 		stats_add(&w->config.stats->fate[FATE_IO_ERROR], 1);
 }
 
-static void advance(struct writer *w, struct input *in)
-{
-	uint8_t *block = block_of(in);
-
-	in->at += block_packet_total(block);
-	write_packet(w, block);
-	if (in->at == in->chunk->len)
-		handoff_put_back(in->handoff, &in->chunk);
-}
-
 static void end_all_files(struct writer *w)
 {
 	for (uint32_t i = 0; i < w->n_outputs; i++)
@@ -215,7 +207,7 @@ static void end_all_files(struct writer *w)
 			output_end_file(w->outputs[i]);
 }
 
-/* Files end by age also when nothing comes; a step of the wall clock ends them all, since within a
+/* Files are looked after also when nothing comes for them; a step of the wall clock ends them all, since within a
  * file time must not run backwards. */
 static void tend_files(struct writer *w, uint64_t now_ns)
 {
@@ -226,9 +218,22 @@ static void tend_files(struct writer *w, uint64_t now_ns)
 	w->offset_ns = offset_ns;
 	if (now_ns == UINT64_MAX)
 		return;
+	w->tended_ns = now_ns;
 	for (uint32_t i = 0; i < w->n_outputs; i++)
 		if (w->outputs[i])
 			output_tick(w->outputs[i], now_ns);
+}
+
+static void advance(struct writer *w, struct input *in)
+{
+	uint8_t *block = block_of(in);
+
+	in->at += block_packet_total(block);
+	write_packet(w, block);
+	if (w->latest_ns > w->tended_ns + TEND_NS)
+		tend_files(w, w->latest_ns);
+	if (in->at == in->chunk->len)
+		handoff_put_back(in->handoff, &in->chunk);
 }
 
 static void wait_for_workers(struct writer *w, uint64_t horizon_ns)

@@ -107,6 +107,9 @@ Test(config, three_options_are_enough_and_the_rest_is_as_documented)
 	cr_assert_eq(config.split, 0);
 	cr_assert_eq(config.rotate_len, 256 << 20);
 	cr_assert_eq(config.rotate_ns, 300000000000);
+	cr_assert_eq(config.flush_ns, 2000000000);
+	cr_assert_eq(config.sync_ns, 5000000000);
+	cr_assert_eq(config.statistics_ns, 60000000000);
 	cr_assert_eq(config.level, 1);
 	cr_assert_eq(config.memory, 2ull << 30);
 	cr_assert_str_eq(config.listen, "127.0.0.1:9789");
@@ -140,7 +143,8 @@ Test(config, each_option_sets_its_field)
 	assert_takes(
 		"--mode generic --workers 3 --port 4790 --ring 512 --slack 5ms --sessions-max 7 "
 		"--flows-max 128 --chunks 4 --chunk-size 256KiB --split session "
-		"--rotate-size 1MiB --rotate-time 2s --level -3 --memory 1GiB --listen none "
+		"--rotate-size 1MiB --rotate-time 2s --flush-interval 3s "
+		"--sync-interval 0 --statistics-interval 1m --level -3 --memory 1GiB --listen none "
 		"--metrics - --allow 10.0.0.0/8 --allow fd00::/8 --names names.yaml "
 		"--unknown-sessions count --health-listen :8080 --series-max 200 "
 		"--histograms-max 5");
@@ -156,6 +160,9 @@ Test(config, each_option_sets_its_field)
 	cr_assert_eq(config.split, 1);
 	cr_assert_eq(config.rotate_len, 1 << 20);
 	cr_assert_eq(config.rotate_ns, 2000000000);
+	cr_assert_eq(config.flush_ns, 3000000000);
+	cr_assert_eq(config.sync_ns, 0);
+	cr_assert_eq(config.statistics_ns, 60000000000);
 	cr_assert_eq(config.level, -3);
 	cr_assert_eq(config.memory, 1 << 30);
 	cr_assert_str_eq(config.listen, "none");

@@ -23,7 +23,8 @@ Test(config_file, keys_are_the_long_options)
 			    "flows-max: 128\nseries-max: 200\nhistograms-max: 5\nchunks: 4\n"
 			    "metrics-by: both\nassociations-max: 77\n"
 			    "chunk-size: 256KiB\nsplit: session\nrotate-size: 1MiB\n"
-			    "rotate-time: 2s\nlevel: -3\nmemory: 1GiB\nlisten: '[::1]:9789'\n"
+			    "rotate-time: 2s\nflush-interval: 3s\nsync-interval: 0\n"
+			    "statistics-interval: 1m\nlevel: -3\nmemory: 1GiB\nlisten: '[::1]:9789'\n"
 			    "health-listen: 0.0.0.0:8080\nmetrics: last.prom\n",
 		     "");
 	cr_assert_str_eq(config->file, configured.file);
@@ -49,6 +50,9 @@ Test(config_file, keys_are_the_long_options)
 	cr_assert_eq(config->split, 1);
 	cr_assert_eq(config->rotate_len, 1 << 20);
 	cr_assert_eq(config->rotate_ns, 2000000000);
+	cr_assert_eq(config->flush_ns, 3000000000);
+	cr_assert_eq(config->sync_ns, 0);
+	cr_assert_eq(config->statistics_ns, 60000000000);
 	cr_assert_eq(config->level, -3);
 	cr_assert_eq(config->memory, 1 << 30);
 	cr_assert_str_eq(config->listen, "[::1]:9789");

@@ -49,6 +49,7 @@ static void prepare(void)
 					.chunk_len = 128 << 10,
 					.decap = {.port = 4789, .key = {{1, 2}}},
 					.output = {.dir = dir,
+						   .buffer_len = 64 << 10,
 						   .pack = {.frame_len = 65536,
 							    .level = 1,
 							    .frames_max = 1000,

@@ -1,7 +1,8 @@
-#define _GNU_SOURCE /* unshare */
+#define _GNU_SOURCE /* unshare, memmem */
 #include "run/output.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../support/stored.h"
@@ -23,6 +25,7 @@
 #define FILES_MAX 64
 #define CAP_LEN   200
 #define FRAME_LEN 4096
+#define BUFFER_LEN 16384
 
 static char dir[] = "/tmp/test_output_XXXXXX";
 static struct seal_recipient recipient;
@@ -63,6 +66,7 @@ static void prepare(void)
 	stats->n_sessions = SESSIONS;
 	config = (struct output_config){
 		.dir = dir,
+		.buffer_len = BUFFER_LEN,
 		.pack = {.frame_len = FRAME_LEN,
 			 .level = 1,
 			 .frames_max = 1000,
@@ -93,6 +97,16 @@ static void open_output(unsigned n_recipients)
 		     err.text);
 }
 
+static uint64_t next_drops; /* drop count of the packets put */
+
+static void limit_file_size(uint64_t len)
+{
+	const struct rlimit limit = {len, RLIM_INFINITY};
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
 static uint8_t byte_of(uint64_t id, unsigned i)
 {
 	return (uint8_t)((id * 2654435761u + i * i * 40503u) >> 7); /* hardly to be compressed */
@@ -105,6 +119,7 @@ static void put_at(uint64_t time_ns, uint32_t session, int64_t offset_ns)
 				       .interface = session,
 				       .cap_len = CAP_LEN,
 				       .wire_len = 1500,
+				       .drops = next_drops,
 				       .id = sent++};
 
 	for (unsigned i = 0; i < CAP_LEN; i++)
@@ -335,8 +350,8 @@ Test(output, statistics_say_what_came_and_what_the_workers_dropped)
 	const struct block_statistics *s = &files[0].statistics[1];
 	cr_assert_eq(s->interface, 1);
 	cr_assert_eq(s->delivered, 3);
-	cr_assert_eq(s->dropped, 7);
-	cr_assert_eq(s->received, 10);
+	cr_assert_eq(s->dropped, 107);
+	cr_assert_eq(s->received, 110);
 	cr_assert_eq(s->start_ns, (uint64_t)OFFSET_NS + START_NS + 1000000);
 	cr_assert_eq(s->end_ns, (uint64_t)OFFSET_NS + START_NS + 7000000);
 	cr_assert_eq(files[0].statistics[0].dropped, 0);
@@ -398,6 +413,272 @@ Test(output, bytes_are_those_of_blocks_and_of_files)
 	read_back();
 	cr_assert_eq(stats->bytes_out, files[0].file_len);
 	cr_assert_eq(stats->bytes_in, files[0].len);
+}
+
+/* ---- the session's ledger ---- */
+
+Test(output, statistics_come_at_their_interval_while_there_is_news)
+{
+	config.settings.statistics_ns = 10 * SECOND_NS;
+	open_output(0);
+	put(2);
+	output_tick(output, START_NS + 10 * SECOND_NS - 1);
+	output_tick(output, START_NS + 10 * SECOND_NS); /* sessions 0 and 1 */
+	output_tick(output, START_NS + 20 * SECOND_NS);
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 4;
+	output_tick(output, START_NS + 30 * SECOND_NS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].n_statistics, 2 + 1 + 2);
+	cr_assert_eq(files[0].statistics[0].interface, 0);
+	cr_assert_eq(files[0].statistics[1].received, 1);
+	cr_assert_eq(files[0].statistics[2].interface, 1);
+	cr_assert_eq(files[0].statistics[2].received, 5);
+	cr_assert_eq(files[0].statistics[4].dropped, 4, "of the whole file");
+}
+
+Test(output, packet_tells_what_the_worker_lost_before_it)
+{
+	open_output(0);
+	next_drops = 7;
+	put(1);
+	next_drops = 0;
+	put(1);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[0].packets[0].drops, 7);
+	cr_assert_eq(files[0].packets[1].drops, 0);
+}
+
+Test(output, what_the_disk_lost_is_told_by_the_next_packet_and_the_next_statistics)
+{
+	open_output(1);
+	limit_file_size(100);
+	next_drops = 2;
+	for (unsigned i = 0; i < 5; i++)
+		put_at(START_NS, 1, OFFSET_NS);
+	output_end_file(output);        /* 5 are lost, and what they told */
+	put_at(START_NS, 1, OFFSET_NS); /* lost at once: no new try yet */
+	cr_assert_eq(fate(FATE_IO_ERROR), 6);
+	limit_file_size(RLIM_INFINITY);
+	put_at(START_NS + SECOND_NS, 1, OFFSET_NS);
+	put_at(START_NS + SECOND_NS, 1, OFFSET_NS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(n_files, 1);
+	cr_assert_eq(files[0].packets[0].drops, 6 + 7 * 2);
+	cr_assert_eq(files[0].packets[1].drops, 2);
+	cr_assert_eq(files[0].statistics[0].os_dropped, 6);
+	cr_assert_eq(files[0].statistics[0].received, 8);
+	cr_assert(memmem(files[0].bytes, files[0].len, "io_error=6", 10));
+	put_at(START_NS + SECOND_NS, 1, OFFSET_NS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(files[1].statistics[0].os_dropped, 0, "told already");
+}
+
+/* ---- bounded loss ---- */
+
+#define FLUSH_NS (2 * SECOND_NS)
+
+static struct output *others[8];
+
+static void close_others(void)
+{
+	for (unsigned i = 0; i < 8; i++)
+		output_close(others[i]);
+}
+
+/* Outputs "other0", ... with an open file and a packet in it. */
+static void open_others(unsigned n)
+{
+	struct output *const mine = output;
+	struct err err;
+	char name[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), "other%u", i);
+		cr_assert_eq(output_open(&others[i], tools, name, SESSIONS, false, &err), 0);
+		output = others[i];
+		put_at(START_NS, 0, OFFSET_NS);
+	}
+	output = mine;
+}
+
+static void assert_flushes(unsigned n_recipients)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	open_output(n_recipients);
+	for (unsigned i = 0; i < 5; i++)
+		put_at(START_NS + i * SECOND_NS / 10, 0, OFFSET_NS);
+	output_tick(output, START_NS + FLUSH_NS - 1);
+	cr_assert_eq(fate(FATE_KEPT), 0);
+	output_tick(output, START_NS + FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 5);
+	read_back();
+	cr_assert_eq(stored_count(files, n_files), 5, "in the open file");
+	put_at(START_NS + FLUSH_NS, 0, OFFSET_NS);
+	output_tick(output, START_NS + 2 * FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 6);
+	output_end_file(output);
+	assert_all_there();
+}
+
+Test(output, sealed_packets_are_written_flush_ns_after_they_came)
+{
+	assert_flushes(1);
+}
+
+/* Stock readers of plain zstd trip over skippable frames. */
+Test(output, plain_packets_are_written_flush_ns_after_they_came_without_padding)
+{
+	assert_flushes(0);
+	cr_assert_leq(stats->bytes_out, stats->bytes_in);
+}
+
+Test(output, flush_ns_holds_while_packets_keep_coming)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	config.pack.frame_len = 1 << 20;
+	config.buffer_len = 1 << 20;
+	open_output(1);
+	for (unsigned i = 0; i < 1000; i++) {
+		put_at(START_NS + i * SECOND_NS / 100, 0, OFFSET_NS); /* 200 in flush_ns */
+		cr_assert_geq(fate(FATE_KEPT) + 201, sent);
+	}
+	output_end_file(output);
+	assert_all_there();
+}
+
+Test(output, nothing_is_padded_while_nothing_waits)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	open_output(1);
+	put(1);
+	output_tick(output, START_NS + FLUSH_NS);
+	const uint64_t bytes = stats->bytes_out;
+	for (unsigned i = 2; i < 1000; i++)
+		output_tick(output, START_NS + i * FLUSH_NS);
+	cr_assert_eq(stats->bytes_out, bytes);
+	output_end_file(output);
+	assert_all_there();
+}
+
+Test(output, thin_outputs_take_turns)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	open_output(1);
+	put(1);
+	open_others(3);
+	output_tick(output, START_NS + 4 * FLUSH_NS - 1);
+	cr_assert_eq(fate(FATE_KEPT), 0);
+	output_tick(output, START_NS + 4 * FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 1);
+	output_tick(others[0], START_NS + 5 * FLUSH_NS - 1);
+	cr_assert_eq(fate(FATE_KEPT), 1, "one in flush_ns");
+	output_tick(others[0], START_NS + 5 * FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 2);
+	output_end_file(others[1]);
+	output_end_file(others[2]);
+	cr_assert_eq(fate(FATE_KEPT), 4);
+	put_at(START_NS + 6 * FLUSH_NS, 0, OFFSET_NS);
+	output_tick(output, START_NS + 8 * FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 5, "two are open");
+	close_others();
+}
+
+Test(output, half_a_chunk_waits_for_no_turn)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	open_output(1);
+	open_others(7);
+	for (unsigned i = 0; i < 250; i++) /* about 50 kB, hardly to be compressed */
+		put_at(START_NS, 0, OFFSET_NS);
+	output_tick(output, START_NS + FLUSH_NS);
+	cr_assert_eq(fate(FATE_KEPT), 250);
+	close_others();
+}
+
+Test(output, padding_is_no_more_than_is_said)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	open_output(1);
+	for (unsigned i = 0; i < 3600; i++)
+		put_at(START_NS + i * SECOND_NS, 0, OFFSET_NS);
+	output_end_file(output);
+	assert_all_there();
+	const uint64_t hour = output_padding_a_day(&config.settings) / 24;
+	cr_assert_leq(stats->bytes_out, hour + hour / 1000 + stats->bytes_in);
+	cr_assert_gt(stats->bytes_out, hour / 4, "else this tells nothing");
+}
+
+Test(output, padding_a_day_is_0_where_there_is_none)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	cr_assert_eq(output_padding_a_day(&config.settings), 0, "not sealed");
+	config.settings.n_recipients = 1;
+	cr_assert_eq(output_padding_a_day(&config.settings), UINT64_C(43200) * (65536 + 8));
+	config.settings.flush_ns = 0;
+	cr_assert_eq(output_padding_a_day(&config.settings), 0);
+}
+
+/* Takes the place of the C library's. */
+static int sync_error;
+static unsigned n_syncs;
+
+int fdatasync(int fd)
+{
+	n_syncs++;
+	if (!sync_error)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = sync_error;
+	return -1;
+}
+
+static void open_syncing(void)
+{
+	config.settings.flush_ns = SECOND_NS;
+	config.settings.sync_ns = 5 * SECOND_NS;
+	open_output(1);
+}
+
+Test(output, what_is_written_is_synced_after_sync_ns)
+{
+	open_syncing();
+	put(1);
+	for (unsigned i = 1; i < 6; i++)
+		output_tick(output, START_NS + i * SECOND_NS);
+	cr_assert_eq(n_syncs, 0);
+	output_tick(output, START_NS + 6 * SECOND_NS); /* written at 1 s */
+	cr_assert_eq(n_syncs, 1);
+	for (unsigned i = 7; i < 60; i++)
+		output_tick(output, START_NS + i * SECOND_NS);
+	cr_assert_eq(n_syncs, 1, "nothing new");
+	output_end_file(output);
+	assert_all_there();
+}
+
+Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
+{
+	open_syncing();
+	sync_error = EIO;
+	put(10);
+	for (unsigned i = 1; i < 7; i++)
+		output_tick(output, START_NS + i * SECOND_NS);
+	cr_assert_eq(n_syncs, 1, "never again");
+	cr_assert_gt(stats->bytes_suspect, 65536);
+	sync_error = 0;
+	for (unsigned i = 0; i < 10; i++)
+		put_at(START_NS + 7 * SECOND_NS, 0, OFFSET_NS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(fate(FATE_KEPT), 20, "written they are");
+	cr_assert_eq(fate(FATE_IO_ERROR), 0);
+	cr_assert_eq(n_files, 2);
+	cr_assert(strstr(files[0].name, "_trunc."), "%s", files[0].name);
+	cr_assert_eq(files[0].n, 10);
+	cr_assert_eq(files[1].n, 10);
+	cr_assert_eq(stats->files, 1);
 }
 
 /* ---- when a file ends ---- */
@@ -541,14 +822,6 @@ Test(output, folder_without_write_permission_is_refused)
 	cr_assert_lt(ret, 0);
 }
 
-static void limit_file_size(uint64_t len)
-{
-	const struct rlimit limit = {len, RLIM_INFINITY};
-
-	(void)signal(SIGXFSZ, SIG_IGN);
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 /* The first failure: every packet has a fate, and what is called kept can be read. */
 static void assert_failed_in_order(enum fate expected)
 {
@@ -587,6 +860,7 @@ Test(output, after_a_failure_a_new_file_is_tried_after_a_second)
 	open_output(1);
 	limit_file_size(100);
 	put(1);
+	output_end_file(output);
 	cr_assert_eq(fate(FATE_IO_ERROR), 1);
 	limit_file_size(RLIM_INFINITY);
 	put_at(START_NS + SECOND_NS - 1, 0, OFFSET_NS);
@@ -603,7 +877,7 @@ Test(output, after_a_failure_a_new_file_is_tried_after_a_second)
 Test(output, file_that_cannot_be_finished_loses_only_what_was_not_written)
 {
 	open_output(1);
-	put(500); /* about 100 kB: one chunk of seal's is written, the rest not */
+	put(800); /* about 160 kB: one chunk of seal's is written, the rest not */
 	const uint64_t kept = fate(FATE_KEPT);
 	limit_file_size(1);
 	output_end_file(output);

@@ -47,6 +47,8 @@ static size_t make_packet(uint8_t *block, unsigned i)
 	return block_packet_frame(block, &packet);
 }
 
+static size_t pad_len; /* of padding behind each frame */
+
 static void flush(struct pack *pack, struct bytes *packed)
 {
 	const uint8_t *out;
@@ -54,6 +56,10 @@ static void flush(struct pack *pack, struct bytes *packed)
 
 	cr_assert_eq(pack_flush(pack, &out, &len), 0);
 	append(packed, out, len);
+	if (!pad_len)
+		return;
+	cr_assert_eq(pack_pad(pack, pad_len, &out), 0);
+	append(packed, out, pad_len);
 }
 
 static void add_definition(struct pack *pack, struct bytes *raw, const uint8_t *block, size_t len)
@@ -177,7 +183,7 @@ static void expect_two_interfaces(const struct unpack *unpack)
 	block_reader_close(reader);
 }
 
-Test(pack, what_is_packed_is_unpacked_by_index_and_by_scan)
+static void assert_unpacked_by_index_and_by_scan(void)
 {
 	for (int finish = 0; finish < 2; finish++) {
 		struct bytes raw = {0}, packed = {0}, again = {0};
@@ -200,7 +206,20 @@ Test(pack, what_is_packed_is_unpacked_by_index_and_by_scan)
 	}
 }
 
-Test(pack, stock_zstd_reads_it)
+Test(pack, what_is_packed_is_unpacked_by_index_and_by_scan)
+{
+	assert_unpacked_by_index_and_by_scan();
+}
+
+Test(pack, padding_is_skipped_by_index_and_by_scan)
+{
+	pad_len = PACK_PADDING_MIN;
+	assert_unpacked_by_index_and_by_scan();
+	pad_len = PACK_PADDING_MAX;
+	assert_unpacked_by_index_and_by_scan();
+}
+
+static void assert_zstd_reads_it(void)
 {
 	struct bytes raw = {0}, packed = {0}, again = {0};
 	char path[] = "/tmp/test_pack_XXXXXX", command[64];
@@ -222,6 +241,13 @@ Test(pack, stock_zstd_reads_it)
 	free(raw.p);
 	free(packed.p);
 	free(again.p);
+}
+
+Test(pack, stock_zstd_reads_it)
+{
+	assert_zstd_reads_it();
+	pad_len = 1000;
+	assert_zstd_reads_it();
 }
 
 Test(pack, an_empty_file_has_no_frames)

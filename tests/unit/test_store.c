@@ -1,20 +1,23 @@
-#define _GNU_SOURCE /* asprintf */
+#define _GNU_SOURCE /* unshare, O_DIRECT */
 #include "path/store.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SUFFIX   ".pcapng.zst.age"
+#define BUFFER_LEN (4 * STORE_BLOCK)
 #define START_NS UINT64_C(1795302174123456789) /* 2026-11-21T23:02:54Z */
 #define END_NS   (START_NS + UINT64_C(300000000000))
 
@@ -38,7 +41,7 @@ TestSuite(store, .init = make_dir, .fini = remove_dir);
 static struct store *open_any_store(const char *name, bool is_first)
 {
 	const struct store_config config = {
-		.dir = dir, .name = name, .suffix = SUFFIX, .recover_all_names = is_first};
+		.dir = dir, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .recover_all_names = is_first};
 	struct store *store;
 	struct err err;
 
@@ -58,7 +61,7 @@ static struct store *open_first_store(const char *name)
 
 static int try_open(const char *name, const char *folder)
 {
-	const struct store_config config = {.dir = folder, .name = name, .suffix = SUFFIX};
+	const struct store_config config = {.dir = folder, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN};
 	struct store *store = NULL;
 	struct err err;
 	const int ret = store_open(&store, &config, &err);
@@ -73,6 +76,7 @@ static void begin(struct store *store)
 
 	cr_assert_eq(store_begin(store, START_NS, &err), 0, "%s", err.text);
 	cr_assert_eq(store_write(store, (const uint8_t *)"hello", 5), 0);
+	cr_assert_eq(store_flush(store), 0);
 	cr_assert_eq(store_written(store), 5);
 }
 
@@ -224,7 +228,7 @@ Test(store, a_file_that_another_writer_has_open_is_not_touched)
 Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
 {
 	const struct store_config config = {
-		.dir = dir, .name = "amf", .suffix = SUFFIX, .is_shared = true};
+		.dir = dir, .name = "amf", .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .is_shared = true};
 	struct store *before = open_store("amf"), *store;
 	struct err err;
 
@@ -242,7 +246,7 @@ Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
 Test(store, what_a_killed_run_left_under_a_shared_name_is_renamed)
 {
 	const struct store_config config = {
-		.dir = dir, .name = "amf", .suffix = SUFFIX, .is_shared = true};
+		.dir = dir, .name = "amf", .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .is_shared = true};
 	struct store *store;
 	struct err err;
 
@@ -274,9 +278,202 @@ Test(store, a_write_that_is_refused_halfway_is_an_error)
 	(void)signal(SIGXFSZ, SIG_IGN);
 	begin(store);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	cr_assert_eq(store_write(store, (const uint8_t *)"hello", 5), -EFBIG);
+	cr_assert_eq(store_write(store, (const uint8_t *)"hello", 5), 0);
+	cr_assert_eq(store_flush(store), -EFBIG);
 	cr_assert_eq(store_written(store), 8);
 	store_abandon(store);
 	cr_assert(exists("probe_000001_20261121T230254Z_trunc" SUFFIX));
+	store_close(store);
+}
+
+/* ---- how bytes are written ---- */
+
+#define LEN (10 * BUFFER_LEN + 777)
+
+static uint8_t given[LEN];
+
+static void fill_given(void)
+{
+	for (size_t i = 0; i < LEN; i++)
+		given[i] = (uint8_t)(i * 2654435761u >> 13);
+}
+
+static void begin_empty(struct store *store)
+{
+	struct err err;
+
+	cr_assert_eq(store_begin(store, START_NS, &err), 0, "%s", err.text);
+}
+
+/* The one file in the folder is the first len bytes of what was given. */
+static void assert_file_is(const char *name, size_t len)
+{
+	static uint8_t got[LEN + 1];
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	const int fd = open(path, O_RDONLY);
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(read(fd, got, sizeof(got)), (ssize_t)len);
+	cr_assert(!memcmp(got, given, len));
+	close(fd);
+}
+
+#define PART_NAME "." NAME_START ".part"
+#define NAME_START "probe_000001_20261121T230254Z"
+#define SEALED_NAME NAME_START "_20261121T230754Z" SUFFIX
+
+/* Gives all that was not given, in pieces of many lengths; flushes every third time. */
+static void write_in_pieces(struct store *store)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; at < LEN; i++) {
+		size_t n = i % 5 == 4 ? 3 * BUFFER_LEN : 1 + i * 997 % STORE_BLOCK * 2;
+		n = n < LEN - at ? n : LEN - at;
+		cr_assert_eq(store_write(store, given + at, n), 0);
+		at += n;
+		if (i % 3 == 2)
+			cr_assert_eq(store_flush(store), 0);
+		cr_assert_eq(store_taken(store), at);
+		cr_assert(i % 3 == 2 ? store_written(store) == at
+				     : store_written(store) >= at - at % BUFFER_LEN);
+		assert_file_is(PART_NAME, store_written(store));
+	}
+}
+
+Test(store, file_has_at_any_moment_the_first_bytes_of_what_it_will_be)
+{
+	struct store *store = open_store("probe");
+
+	fill_given();
+	begin_empty(store);
+	write_in_pieces(store);
+	commit(store);
+	assert_file_is(SEALED_NAME, LEN);
+	store_close(store);
+}
+
+Test(store, bytes_count_as_written_by_whole_buffers_or_a_flush)
+{
+	struct store *store = open_store("probe");
+
+	begin_empty(store);
+	cr_assert_eq(store_write(store, given, BUFFER_LEN - 1), 0);
+	cr_assert_eq(store_taken(store), BUFFER_LEN - 1);
+	cr_assert_eq(store_written(store), 0);
+	cr_assert_eq(store_write(store, given, 2), 0);
+	cr_assert_eq(store_written(store), BUFFER_LEN);
+	cr_assert_eq(store_flush(store), 0);
+	cr_assert_eq(store_written(store), BUFFER_LEN + 1);
+	cr_assert_eq(store_flush(store), 0);
+	store_close(store);
+}
+
+/* Flags of the open .part, as fdinfo has them. */
+static unsigned long part_flags(void)
+{
+	unsigned long flags = 0;
+
+	for (int fd = 0; fd < 64; fd++) {
+		char path[64], to[256], line[256];
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		const ssize_t n = readlink(path, to, sizeof(to) - 1);
+		if (n < 5 || memcmp(to + n - 5, ".part", 5))
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+		FILE *f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			(void)sscanf(line, "flags: %lo", &flags);
+		cr_assert(f && !fclose(f));
+	}
+	return flags;
+}
+
+static long blocks_of(const char *name)
+{
+	char path[256];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	cr_assert_eq(stat(path, &st), 0);
+	return (long)st.st_blocks * 512;
+}
+
+Test(store, whole_buffers_go_past_the_page_cache_and_tails_through_it)
+{
+	struct store *store = open_store("probe");
+
+	begin_empty(store);
+	cr_assert_eq(store_write(store, given, BUFFER_LEN), 0);
+	cr_assert(part_flags() & O_DIRECT, "or /tmp is a file system that refuses it");
+	cr_assert_eq(store_write(store, given, 5), 0);
+	cr_assert_eq(store_flush(store), 0);
+	cr_assert_not(part_flags() & O_DIRECT);
+	cr_assert_eq(store_write(store, given, BUFFER_LEN), 0);
+	cr_assert(part_flags() & O_DIRECT);
+	store_close(store);
+}
+
+Test(store, space_is_allocated_ahead_and_given_back)
+{
+	struct store *store = open_store("probe");
+
+	begin_empty(store);
+	cr_assert_eq(store_write(store, given, BUFFER_LEN - 1), 0);
+	cr_assert_eq(store_flush(store), 0);
+	cr_assert_leq(blocks_of(PART_NAME), BUFFER_LEN, "a thin file has none");
+	cr_assert_eq(store_write(store, given, 9 * BUFFER_LEN), 0);
+	cr_assert_geq(blocks_of(PART_NAME), 11 * BUFFER_LEN);
+	cr_assert_leq(blocks_of(PART_NAME), 19 * BUFFER_LEN, "as much as the file has");
+	commit(store);
+	cr_assert_leq(blocks_of(SEALED_NAME), 10 * BUFFER_LEN);
+	store_close(store);
+}
+
+Test(store, space_that_a_killed_run_had_allocated_is_given_back)
+{
+	const pid_t child = fork();
+
+	if (child == 0) {
+		struct store *store = open_store("probe");
+		begin_empty(store);
+		(void)store_write(store, given, 8 * BUFFER_LEN);
+		(void)kill(getpid(), SIGKILL);
+	}
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	cr_assert_geq(blocks_of(PART_NAME), 9 * BUFFER_LEN);
+	store_close(open_store("probe"));
+	cr_assert_leq(blocks_of(NAME_START "_trunc" SUFFIX), 8 * BUFFER_LEN);
+}
+
+/* ramfs knows neither O_DIRECT nor fallocate. */
+Test(store, file_system_that_refuses_both_is_written_without)
+{
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", dir, "ramfs", 0, NULL))
+		cr_skip_test("no mount without privilege");
+	struct store *store = open_store("probe");
+	fill_given();
+	begin_empty(store);
+	write_in_pieces(store);
+	cr_assert_not(part_flags() & O_DIRECT);
+	commit(store);
+	assert_file_is(SEALED_NAME, LEN);
+	store_close(store);
+	cr_assert_eq(umount2(dir, MNT_DETACH), 0);
+}
+
+Test(store, what_is_written_is_unsynced_until_a_sync)
+{
+	struct store *store = open_store("probe");
+
+	begin_empty(store);
+	cr_assert_eq(store_write(store, given, BUFFER_LEN + 5), 0);
+	cr_assert_eq(store_unsynced(store), BUFFER_LEN);
+	cr_assert_eq(store_sync(store), 0);
+	cr_assert_eq(store_unsynced(store), 0);
+	commit(store);
+	cr_assert_eq(store_unsynced(store), 0);
 	store_close(store);
 }
