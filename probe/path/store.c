@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 #define NAME_CHARACTERS_MAX 64
 #define TIME_LEN            sizeof("20261121T230254Z")
 #define PART                ".part"
@@ -24,7 +26,7 @@ struct store {
 	char name[NAME_CHARACTERS_MAX + 1];
 	char suffix[32];
 	int dir_fd;
-	uint32_t next_sequence;
+	uint32_t next_sequence, n_recovered;
 	/* the open file */
 	int fd;
 	char part[NAME_MAX + 1];
@@ -112,8 +114,14 @@ static void trim(int fd)
 		(void)!ftruncate(fd, st.st_size);
 }
 
+static void note_recovered(struct store *store, int fd)
+{
+	store->n_recovered++;
+	trim(fd);
+}
+
 /* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
-static int recover_part(const struct store *store, const char *part, struct err *err)
+static int recover_part(struct store *store, const char *part, struct err *err)
 {
 	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int ret;
@@ -132,22 +140,22 @@ static int recover_part(const struct store *store, const char *part, struct err 
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
 	else
-		trim(fd);
+		note_recovered(store, fd);
 	close(fd);
 	return ret;
 }
 
 /* Of a session that may never come again, or of one that had this NAME and ends its file later.
  * What is being written is locked; where locks do not work, nothing tells. */
-static void recover_unless_written(const struct store *store, const char *part)
+static void recover_unless_written(struct store *store, const char *part)
 {
 	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
 		return;
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
-		(void)rename_part(store, part, "trunc");
-		trim(fd);
+		if (!rename_part(store, part, "trunc"))
+			note_recovered(store, fd);
 	}
 	close(fd);
 }
@@ -255,6 +263,9 @@ int store_open(struct store **out, const struct store_config *config, struct err
 		err_set(err, ret, "%s: %s", config->dir, cause.text);
 		goto fail;
 	}
+	if (store->n_recovered)
+		log_line("%s: %u files that earlier runs did not end are kept as *_trunc*",
+			 config->dir, store->n_recovered);
 	*out = store;
 	return 0;
 fail:

@@ -28,7 +28,8 @@ struct output_tools {
 	struct output_settings settings; /* of files that began since; the writer's */
 	struct packer *packer;
 	uint32_t n_open;      /* outputs with an open file */
-	uint64_t next_pad_ns; /* no thin output is padded before */
+	struct output *turn;  /* the thin output that has waited longest; NULL: not known */
+	uint64_t next_pad_ns; /* it is not padded before */
 	uint8_t *sealed;      /* room for one packed frame */
 	size_t sealed_cap;
 	uint8_t definition[PACK_BLOCK_MAX]; /* of one session: interface block, names block */
@@ -204,6 +205,8 @@ static void forget_file(struct output *o)
 {
 	if (o->pack)
 		o->tools->n_open--;
+	if (o->tools->turn == o)
+		o->tools->turn = NULL;
 	pack_close(o->pack);
 	seal_close(o->seal);
 	o->pack = NULL;
@@ -544,16 +547,30 @@ static bool is_over(uint64_t limit_ns, uint64_t since_ns, uint64_t now_ns)
 	return limit_ns && now_ns > since_ns && now_ns - since_ns >= limit_ns;
 }
 
-/* The turn of a thin output: see output.h. */
+static uint64_t waiting_since(struct output *o)
+{
+	return portion(o, o->first)->first_ns;
+}
+
+/* Who has waited longest is next: of n thin outputs each has its turn within n intervals. */
+static void queue_up(struct output *o)
+{
+	struct output_tools *t = o->tools;
+
+	if (!t->turn || !has_waiting(t->turn) || waiting_since(o) < waiting_since(t->turn))
+		t->turn = o;
+}
+
+/* Where turns would come later than files end, padding would be for a few of many alone. */
 static bool has_turn(struct output *o, uint64_t now_ns)
 {
 	struct output_tools *t = o->tools;
-	const uint64_t flush_ns = t->settings.flush_ns;
+	const struct output_settings *s = &t->settings;
 
-	if (now_ns < t->next_pad_ns ||
-	    !is_over(flush_ns * t->n_open, portion(o, o->first)->first_ns, now_ns))
+	if (t->turn != o || now_ns < t->next_pad_ns ||
+	    (s->rotate_ns && s->flush_ns * t->n_open > s->rotate_ns))
 		return false;
-	t->next_pad_ns = now_ns + flush_ns;
+	t->next_pad_ns = now_ns + s->flush_ns;
 	return true;
 }
 
@@ -592,8 +609,11 @@ void output_tick(struct output *o, uint64_t now_ns)
 		o->told_ns = now_ns;
 		ret = add_statistics(o, true);
 	}
-	if (!ret && has_waiting(o) && is_over(s->flush_ns, portion(o, o->first)->first_ns, now_ns))
-		ret = flush_early(o, now_ns);
+	if (!ret && has_waiting(o)) {
+		queue_up(o);
+		if (is_over(s->flush_ns, waiting_since(o), now_ns))
+			ret = flush_early(o, now_ns);
+	}
 	if (ret)
 		fail_file(o, ret, "write");
 	else if (is_over(s->sync_ns, o->unsynced_ns, now_ns))

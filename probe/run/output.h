@@ -6,9 +6,10 @@
  *
  * What a kill can take: a packet is written at the latest flush_ns after it came. The age chunk that
  * has it must be filled up with padding for that, and padding never is more than the bytes it
- * completes, or a chunk each flush_ns over all outputs of the writer. So an output that gives less
- * than half a chunk in flush_ns has its turn after flush_ns for each open file, or when it has half
- * a chunk, or when its file ends. What a power failure can take besides: sync_ns.
+ * completes, or a chunk each flush_ns over all outputs of the writer. So outputs that give less than
+ * half a chunk in flush_ns take turns, one each flush_ns; half a chunk, or the end of a file, waits
+ * for no turn. So an output's packets wait for flush_ns times the number of open files, or until
+ * the file ends, whichever is less. What a power failure can take besides: sync_ns.
  */
 #pragma once
 

@@ -505,6 +505,13 @@ static void open_others(unsigned n)
 	output = mine;
 }
 
+static void tick_all(uint64_t now_ns)
+{
+	output_tick(output, now_ns);
+	for (unsigned i = 0; i < 8 && others[i]; i++)
+		output_tick(others[i], now_ns);
+}
+
 static void assert_flushes(unsigned n_recipients)
 {
 	config.settings.flush_ns = FLUSH_NS;
@@ -568,22 +575,32 @@ Test(output, thin_outputs_take_turns)
 {
 	config.settings.flush_ns = FLUSH_NS;
 	open_output(1);
-	put(1);
-	open_others(3);
-	output_tick(output, START_NS + 4 * FLUSH_NS - 1);
+	open_others(4);
+	put_at(START_NS, 0, OFFSET_NS);
+	for (unsigned turn = 1; turn <= 5; turn++) {
+		tick_all(START_NS + turn * FLUSH_NS - 1);
+		cr_assert_eq(fate(FATE_KEPT), turn - 1, "one in flush_ns");
+		tick_all(START_NS + turn * FLUSH_NS);
+		tick_all(START_NS + turn * FLUSH_NS);
+		cr_assert_eq(fate(FATE_KEPT), turn);
+		read_back();
+		cr_assert_eq(stored_count(files, n_files), turn);
+	}
+	close_others();
+}
+
+Test(output, there_are_no_turns_where_files_end_sooner)
+{
+	config.settings.flush_ns = FLUSH_NS;
+	config.settings.rotate_ns = 5 * FLUSH_NS - 1;
+	open_output(1);
+	open_others(4);
+	put_at(START_NS, 0, OFFSET_NS);
+	tick_all(START_NS + 4 * FLUSH_NS);
 	cr_assert_eq(fate(FATE_KEPT), 0);
-	output_tick(output, START_NS + 4 * FLUSH_NS);
-	cr_assert_eq(fate(FATE_KEPT), 1);
-	output_tick(others[0], START_NS + 5 * FLUSH_NS - 1);
-	cr_assert_eq(fate(FATE_KEPT), 1, "one in flush_ns");
-	output_tick(others[0], START_NS + 5 * FLUSH_NS);
+	output_end_file(others[3]);
+	tick_all(START_NS + 4 * FLUSH_NS);
 	cr_assert_eq(fate(FATE_KEPT), 2);
-	output_end_file(others[1]);
-	output_end_file(others[2]);
-	cr_assert_eq(fate(FATE_KEPT), 4);
-	put_at(START_NS + 6 * FLUSH_NS, 0, OFFSET_NS);
-	output_tick(output, START_NS + 8 * FLUSH_NS);
-	cr_assert_eq(fate(FATE_KEPT), 5, "two are open");
 	close_others();
 }
 
