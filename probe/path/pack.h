@@ -99,15 +99,14 @@ void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
 bool pack_is_full(const struct pack *pack);
 /* True when the index has little room left: end the file, while its last blocks still fit. */
 bool pack_is_exhausted(const struct pack *pack);
-/* Bytes pending, that is added since the last flush. */
+/* Bytes added since the last flush. */
 size_t pack_pending(const struct pack *pack);
 
 /* Compresses what is pending into one frame. *out is lent until the next call on this packer;
  * *len = 0 when nothing was pending. On failure it stays pending: -ENOMEM; -ENOBUFS: the file
  * has frames_max frames; -EIO: zstd failed. */
 int pack_flush(struct pack *pack, const uint8_t **out, size_t *len);
-/* Gives padding of len bytes, PACK_PADDING_MIN to PACK_PADDING_MAX, which readers skip; lent as
- * above. Nothing may be pending. -ENOMEM, -ENOBUFS as above. */
+/* Gives padding, PACK_PADDING_MIN to PACK_PADDING_MAX bytes that readers skip; else as above. */
 int pack_pad(struct pack *pack, size_t len, const uint8_t **out);
 /* The index and the seek table, lent until pack_close. Nothing may follow. Flush first. -ENOMEM. */
 int pack_finish(struct pack *pack, const uint8_t **out, size_t *len);

@@ -388,13 +388,9 @@ int store_flush(struct store *store)
 
 int store_sync(struct store *store)
 {
-	const uint64_t written = store->written;
-
-	if (store->synced == written)
-		return 0;
-	if (fdatasync(store->fd))
+	if (store->synced < store->written && fdatasync(store->fd))
 		return -errno;
-	store->synced = written;
+	store->synced = store->written;
 	return 0;
 }
 

@@ -1,6 +1,5 @@
 #include "run/output.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -9,72 +8,16 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/reason.h"
 #include "path/block.h"
-#include "path/store.h"
 #include "run/describe.h"
-#include "run/output_session.h"
+#include "run/output_file.h"
 #include "version.h"
 
 /* Input below which no frame is ended early for the sake of a thin output: 64 KiB compress 4 %
  * worse than 1 MiB (facts: storage.md 2.1), less much worse. */
 #define EARLY_LEN (64u << 10)
 
-struct output_tools {
-	struct output_config config;
-	struct stats *stats;
-	pthread_mutex_t mutex;           /* over the next field */
-	struct output_settings next;     /* control */
-	struct output_settings settings; /* of files that began since; the writer's */
-	struct packer *packer;
-	uint32_t n_open;      /* outputs with an open file */
-	struct output *turn;  /* the thin output that has waited longest; NULL: not known */
-	uint64_t next_pad_ns; /* it is not padded before */
-	uint8_t *sealed;      /* room for one packed frame */
-	size_t sealed_cap;
-	uint8_t definition[PACK_BLOCK_MAX]; /* of one session: interface block, names block */
-};
-
-/* Packets that are written together: those of a frame, or of several. */
-struct portion {
-	uint64_t end;      /* bytes of the file that make them readable; UINT64_MAX: not packed */
-	uint64_t packets;
-	uint64_t first_ns; /* when the first one came */
-};
-
-struct output {
-	struct output_tools *tools;
-	struct store *store;
-	char name[64]; /* of the store, when files are named after their one session */
-	bool is_named_by_session;
-	struct pack *pack; /* NULL: no file is open */
-	struct seal *seal; /* NULL: not encrypted */
-	uint64_t head_len; /* of seal's header */
-	uint64_t packed;   /* bytes given to seal since */
-	uint64_t counted;  /* bytes of the file that statistics have */
-	int64_t offset_ns;
-	uint64_t started_ns, latest_ns; /* source clock */
-	uint64_t told_ns;               /* when statistics were written */
-	uint64_t unsynced_ns;           /* all that was written before is synced */
-	uint64_t retry_ns;              /* no new file before */
-	enum fate failure;              /* how packets end until then */
-	bool is_failing;                /* and the operator has been told */
-	bool has_kept;                  /* the current file has packets that count as kept */
-	/* What is not known to be kept: portions first to last by number, each at its number's
-	 * remainder. The last one takes packets. */
-	uint64_t first, last;
-	struct portion portion[OUTPUT_PORTIONS];
-	uint32_t n_interfaces, n_sessions;
-	struct output_session session[];
-};
-
 /* ---- shared tools ---- */
-
-/* A packed frame is at most its input and a little more (zstd: 1/256). */
-static size_t packed_bound(const struct output_config *c)
-{
-	return c->pack.frame_len + PACK_BLOCK_MAX + (c->pack.frame_len >> 7) + 4096;
-}
 
 /* seal_bound without a seal: tags for whole chunks, the chunk held back, the header. */
 static size_t sealed_bound(size_t len)
@@ -86,7 +29,7 @@ static size_t sealed_bound(size_t len)
 size_t output_tools_memory(const struct output_config *c)
 {
 	return sizeof(struct output_tools) + packer_memory(&c->pack) +
-	       sealed_bound(packed_bound(c));
+	       sealed_bound(output_packed_bound(c));
 }
 
 size_t output_memory(const struct output_config *c, uint32_t sessions)
@@ -113,7 +56,7 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 	t->stats = stats;
 	t->settings = t->next = config->settings;
 	(void)pthread_mutex_init(&t->mutex, NULL);
-	t->sealed_cap = sealed_bound(packed_bound(config));
+	t->sealed_cap = sealed_bound(output_packed_bound(config));
 	t->sealed = malloc(t->sealed_cap);
 	int ret = t->sealed ? packer_open(&t->packer, &config->pack, err)
 			    : err_set(err, -ENOMEM, "out of memory");
@@ -149,200 +92,9 @@ static void take_settings(struct output_tools *t)
 	(void)pthread_mutex_unlock(&t->mutex);
 }
 
-/* ---- fates ---- */
-
-static void count(struct output *o, enum fate fate, uint64_t n)
-{
-	stats_add(&o->tools->stats->fate[fate], n);
-}
-
-static enum fate fate_of(int error)
-{
-	return error == -ENOSPC || error == -EDQUOT ? FATE_DISK_FULL : FATE_IO_ERROR;
-}
-
-static struct portion *portion(struct output *o, uint64_t number)
-{
-	return &o->portion[number % OUTPUT_PORTIONS];
-}
-
-static struct output_session *session_of(struct output *o, uint32_t session)
-{
-	return &o->session[o->n_sessions == 1 ? 0 : session];
-}
-
-static bool has_waiting(const struct output *o)
-{
-	return o->portion[o->first % OUTPUT_PORTIONS].packets > 0;
-}
-
-/* A number that went is not used again: see output_session.h. */
-static void drop_portion(struct output *o)
-{
-	*portion(o, o->first) = (struct portion){.end = UINT64_MAX};
-	if (o->first++ == o->last)
-		o->last++;
-}
-
-/* All that was not written is lost. */
-static void lose_waiting(struct output *o)
-{
-	for (uint32_t i = 0; i < o->n_sessions; i++)
-		output_session_lose_portions(&o->session[i], o->failure, o->first, o->last);
-	while (has_waiting(o)) {
-		count(o, o->failure, portion(o, o->first)->packets);
-		drop_portion(o);
-	}
-}
-
-static void lose_packet(struct output *o, const uint8_t *block, uint32_t session)
-{
-	count(o, o->failure, 1);
-	output_session_lose(session_of(o, session), o->failure, 1, block_packet_drops(block));
-}
-
-static void forget_file(struct output *o)
-{
-	if (o->pack)
-		o->tools->n_open--;
-	if (o->tools->turn == o)
-		o->tools->turn = NULL;
-	pack_close(o->pack);
-	seal_close(o->seal);
-	o->pack = NULL;
-	o->seal = NULL;
-}
-
-/* Counts what has reached the file. */
-static void settle(struct output *o)
-{
-	struct stats *stats = o->tools->stats;
-	const uint64_t written = store_written(o->store);
-	uint64_t kept = 0;
-
-	stats_add(&stats->bytes_out, written - o->counted);
-	o->counted = written;
-	while (portion(o, o->first)->end <= written) {
-		kept += portion(o, o->first)->packets;
-		drop_portion(o);
-	}
-	count(o, FATE_KEPT, kept);
-	o->has_kept |= kept > 0;
-	if (o->is_failing && kept)
-		log_line("files in %s can be written again", o->tools->config.dir);
-	o->is_failing &= !kept;
-}
-
-/* Said once, until a file could be written again. */
-static void report_failure(struct output *o, int error, const char *doing)
-{
-	o->failure = fate_of(error);
-	if (!o->is_failing)
-		log_line("cannot %s a file in %s: %s; packets end as %s until it works again",
-			 doing, o->tools->config.dir, strerror(-error),
-			 fate_text[o->failure].label);
-	o->is_failing = true;
-}
-
-/* The current file takes nothing more: what was not written of it is lost. The rest is kept under
- * its trunc name, if there is any. */
-static void fail_file(struct output *o, int error, const char *doing)
-{
-	report_failure(o, error, doing);
-	o->retry_ns = o->latest_ns + OUTPUT_RETRY_NS;
-	if (o->pack)
-		settle(o);
-	lose_waiting(o);
-	if (o->store && o->has_kept)
-		store_abandon(o->store);
-	else if (o->store)
-		store_discard(o->store);
-	forget_file(o);
-}
-
-/* ---- bytes ---- */
-
-/* Packed bytes through the seal. */
-static int put(struct output *o, const uint8_t *data, size_t len)
-{
-	struct output_tools *t = o->tools;
-	size_t n;
-
-	o->packed += len;
-	if (!o->seal)
-		return store_write(o->store, data, len);
-	assert(seal_bound(o->seal, len) <= t->sealed_cap);
-	const int ret = seal_update(o->seal, data, len, t->sealed, &n);
-	return ret ? ret : store_write(o->store, t->sealed, n);
-}
-
-/* Bytes of the file with which all that is packed can be read: age reads whole chunks. */
-static uint64_t readable_at(const struct output *o)
-{
-	const uint64_t chunks = (o->packed + SEAL_CHUNK - 1) / SEAL_CHUNK;
-
-	return o->seal ? o->head_len + chunks * (SEAL_CHUNK + SEAL_TAG) : o->packed;
-}
-
-/* What is pending goes to the store, as a frame. */
-static int flush(struct output *o)
-{
-	struct portion *p = portion(o, o->last);
-	const uint8_t *data;
-	size_t len;
-	int ret = pack_flush(o->pack, &data, &len);
-
-	if (ret || !len || (ret = put(o, data, len)))
-		return ret;
-	if (p->packets) {
-		p->end = readable_at(o);
-		/* Where there is no other portion, later packets join this one. */
-		o->last += o->last - o->first < OUTPUT_PORTIONS - 1;
-	}
-	settle(o);
-	return 0;
-}
-
-/* The end of the file: index, last chunk, and all of it written. */
-static int finish(struct output *o)
-{
-	struct output_tools *t = o->tools;
-	const uint8_t *data;
-	size_t len = 0, n;
-	int ret = flush(o);
-
-	/* Stock readers of plain zstd trip over skippable frames: no index there. */
-	if (!ret && o->seal)
-		ret = pack_finish(o->pack, &data, &len);
-	for (size_t at = 0; at < len && !ret; at += n) { /* it may be longer than a frame */
-		n = len - at < packed_bound(&t->config) ? len - at : packed_bound(&t->config);
-		ret = put(o, data + at, n);
-	}
-	if (!ret && o->seal && !(ret = seal_final(o->seal, t->sealed, &n)))
-		ret = store_write(o->store, t->sealed, n);
-	if (ret || (ret = store_flush(o->store)))
-		return ret;
-	for (unsigned i = 0; i < OUTPUT_PORTIONS; i++) /* the last chunk is shorter than others */
-		if (o->portion[i].packets)
-			o->portion[i].end = store_written(o->store);
-	settle(o);
-	return 0;
-}
-
-/* Fills the chunk up, and begins the next: seal gives a chunk when more follows. */
-static int pad(struct output *o)
-{
-	const uint64_t left = SEAL_CHUNK - (o->packed - 1) % SEAL_CHUNK; /* 1 to SEAL_CHUNK */
-	const uint8_t *data;
-	const size_t len = left < PACK_PADDING_MIN ? PACK_PADDING_MIN : (size_t)left;
-	const int ret = pack_pad(o->pack, len, &data);
-
-	return ret ? ret : put(o, data, len);
-}
-
 static int room(struct output *o)
 {
-	return pack_is_full(o->pack) ? flush(o) : 0;
+	return pack_is_full(o->pack) ? output_file_flush(o) : 0;
 }
 
 /* ---- definitions and statistics ---- */
@@ -481,12 +233,12 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 	int ret = follow_name(o, session, wall_ns, &err);
 	if (ret || (ret = store_begin(o->store, (uint64_t)wall_ns, &err)) ||
 	    (ret = begin_seal(o, &err)) || (ret = pack_open(&o->pack, o->tools->packer, &err))) {
-		fail_file(o, ret, "begin");
+		output_file_fail(o, ret, "begin");
 		return false;
 	}
 	o->tools->n_open++;
 	if ((ret = add_section(o)))
-		fail_file(o, ret, "begin");
+		output_file_fail(o, ret, "begin");
 	return !ret;
 }
 
@@ -508,8 +260,8 @@ void output_end_file(struct output *o)
 
 	if (!o->pack)
 		return;
-	if ((ret = add_statistics(o, false)) || (ret = finish(o))) {
-		fail_file(o, ret, "finish");
+	if ((ret = add_statistics(o, false)) || (ret = output_file_finish(o))) {
+		output_file_fail(o, ret, "finish");
 		return;
 	}
 	ret = store_commit(o->store, o->latest_ns + (uint64_t)o->offset_ns, &err);
@@ -521,7 +273,7 @@ void output_end_file(struct output *o)
 			if (o->session[i].interface != OUTPUT_NOT_DECLARED)
 				output_session_sealed(&o->session[i]);
 	}
-	forget_file(o);
+	output_file_forget(o);
 }
 
 /* A failed sync is not tried again; what waits still goes into the file. */
@@ -532,12 +284,12 @@ static void sync_file(struct output *o)
 	if (!ret)
 		return;
 	suspect(o, ret);
-	if ((ret = add_statistics(o, false)) || (ret = finish(o))) {
-		fail_file(o, ret, "finish");
+	if ((ret = add_statistics(o, false)) || (ret = output_file_finish(o))) {
+		output_file_fail(o, ret, "finish");
 		return;
 	}
 	store_abandon(o->store);
-	forget_file(o);
+	output_file_forget(o);
 }
 
 /* ---- what is due ---- */
@@ -549,7 +301,7 @@ static bool is_over(uint64_t limit_ns, uint64_t since_ns, uint64_t now_ns)
 
 static uint64_t waiting_since(struct output *o)
 {
-	return portion(o, o->first)->first_ns;
+	return output_portion(o, o->first)->first_ns;
 }
 
 /* Who has waited longest is next: of n thin outputs each has its turn within n intervals. */
@@ -557,7 +309,7 @@ static void queue_up(struct output *o)
 {
 	struct output_tools *t = o->tools;
 
-	if (!t->turn || !has_waiting(t->turn) || waiting_since(o) < waiting_since(t->turn))
+	if (!t->turn || !output_has_waiting(t->turn) || waiting_since(o) < waiting_since(t->turn))
 		t->turn = o;
 }
 
@@ -578,17 +330,17 @@ static bool has_turn(struct output *o, uint64_t now_ns)
 static int flush_early(struct output *o, uint64_t now_ns)
 {
 	bool all = has_turn(o, now_ns);
-	int ret = all || pack_pending(o->pack) >= EARLY_LEN ? flush(o) : 0;
+	int ret = all || pack_pending(o->pack) >= EARLY_LEN ? output_file_flush(o) : 0;
 
 	if (!ret && o->seal && o->packed && (o->packed - 1) % SEAL_CHUNK >= SEAL_CHUNK / 2)
 		all = true;
 	if (!ret && all)
-		ret = flush(o);
+		ret = output_file_flush(o);
 	if (!ret && all && o->seal)
-		ret = pad(o);
+		ret = output_file_pad(o);
 	if (ret || (ret = store_flush(o->store)))
 		return ret;
-	settle(o);
+	output_file_settle(o);
 	return 0;
 }
 
@@ -609,13 +361,13 @@ void output_tick(struct output *o, uint64_t now_ns)
 		o->told_ns = now_ns;
 		ret = add_statistics(o, true);
 	}
-	if (!ret && has_waiting(o)) {
+	if (!ret && output_has_waiting(o)) {
 		queue_up(o);
 		if (is_over(s->flush_ns, waiting_since(o), now_ns))
 			ret = flush_early(o, now_ns);
 	}
 	if (ret)
-		fail_file(o, ret, "write");
+		output_file_fail(o, ret, "write");
 	else if (is_over(s->sync_ns, o->unsynced_ns, now_ns))
 		sync_file(o);
 }
@@ -624,7 +376,7 @@ void output_tick(struct output *o, uint64_t now_ns)
 
 static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t session)
 {
-	struct output_session *slot = session_of(o, session);
+	struct output_session *slot = output_slot(o, session);
 	const uint64_t wall_ns = block_packet_time(block) + (uint64_t)o->offset_ns;
 	struct portion *p;
 	int ret = 0;
@@ -641,7 +393,7 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 	stats_add(&o->tools->stats->bytes_in, len);
 	output_session_add(slot, o->last, wall_ns, drops);
 	slot->untold = 0;
-	p = portion(o, o->last);
+	p = output_portion(o, o->last);
 	if (!p->packets++)
 		p->first_ns = o->latest_ns;
 	p->end = UINT64_MAX;
@@ -658,15 +410,15 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 			pack_is_exhausted(o->pack)))
 		output_end_file(o);
 	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
-		lose_packet(o, block, session);
+		output_file_lose(o, block, session);
 		return;
 	}
 	if (time_ns > o->latest_ns)
 		o->latest_ns = time_ns;
 	const int ret = add_packet(o, block, len, session);
 	if (ret) {
-		fail_file(o, ret, "write");
-		lose_packet(o, block, session);
+		output_file_fail(o, ret, "write");
+		output_file_lose(o, block, session);
 	}
 }
 

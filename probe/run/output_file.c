@@ -1,0 +1,179 @@
+#include "run/output_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/reason.h"
+
+/* ---- fates ---- */
+
+static void count(struct output *o, enum fate fate, uint64_t n)
+{
+	stats_add(&o->tools->stats->fate[fate], n);
+}
+
+static enum fate fate_of(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT ? FATE_DISK_FULL : FATE_IO_ERROR;
+}
+
+/* A number that went is not used again: see output_session.h. */
+static void drop_portion(struct output *o)
+{
+	*output_portion(o, o->first) = (struct portion){.end = UINT64_MAX};
+	if (o->first++ == o->last)
+		o->last++;
+}
+
+/* All that was not written is lost. */
+static void lose_waiting(struct output *o)
+{
+	for (uint32_t i = 0; i < o->n_sessions; i++)
+		output_session_lose_portions(&o->session[i], o->failure, o->first, o->last);
+	while (output_has_waiting(o)) {
+		count(o, o->failure, output_portion(o, o->first)->packets);
+		drop_portion(o);
+	}
+}
+
+void output_file_lose(struct output *o, const uint8_t *block, uint32_t session)
+{
+	count(o, o->failure, 1);
+	output_session_lose(output_slot(o, session), o->failure, 1, block_packet_drops(block));
+}
+
+void output_file_forget(struct output *o)
+{
+	if (o->pack)
+		o->tools->n_open--;
+	if (o->tools->turn == o)
+		o->tools->turn = NULL;
+	pack_close(o->pack);
+	seal_close(o->seal);
+	o->pack = NULL;
+	o->seal = NULL;
+}
+
+void output_file_settle(struct output *o)
+{
+	struct stats *stats = o->tools->stats;
+	const uint64_t written = store_written(o->store);
+	uint64_t kept = 0;
+
+	stats_add(&stats->bytes_out, written - o->counted);
+	o->counted = written;
+	while (output_portion(o, o->first)->end <= written) {
+		kept += output_portion(o, o->first)->packets;
+		drop_portion(o);
+	}
+	count(o, FATE_KEPT, kept);
+	o->has_kept |= kept > 0;
+	if (o->is_failing && kept)
+		log_line("files in %s can be written again", o->tools->config.dir);
+	o->is_failing &= !kept;
+}
+
+/* Said once, until a file could be written again. */
+static void report_failure(struct output *o, int error, const char *doing)
+{
+	o->failure = fate_of(error);
+	if (!o->is_failing)
+		log_line("cannot %s a file in %s: %s; packets end as %s until it works again",
+			 doing, o->tools->config.dir, strerror(-error),
+			 fate_text[o->failure].label);
+	o->is_failing = true;
+}
+
+void output_file_fail(struct output *o, int error, const char *doing)
+{
+	report_failure(o, error, doing);
+	o->retry_ns = o->latest_ns + OUTPUT_RETRY_NS;
+	if (o->pack)
+		output_file_settle(o);
+	lose_waiting(o);
+	if (o->store && o->has_kept)
+		store_abandon(o->store);
+	else if (o->store)
+		store_discard(o->store);
+	output_file_forget(o);
+}
+
+/* ---- bytes ---- */
+
+/* Packed bytes through the seal. */
+static int put(struct output *o, const uint8_t *data, size_t len)
+{
+	struct output_tools *t = o->tools;
+	size_t n;
+
+	o->packed += len;
+	if (!o->seal)
+		return store_write(o->store, data, len);
+	assert(seal_bound(o->seal, len) <= t->sealed_cap);
+	const int ret = seal_update(o->seal, data, len, t->sealed, &n);
+	return ret ? ret : store_write(o->store, t->sealed, n);
+}
+
+/* Bytes of the file with which all that is packed can be read: age reads whole chunks. */
+static uint64_t readable_at(const struct output *o)
+{
+	const uint64_t chunks = (o->packed + SEAL_CHUNK - 1) / SEAL_CHUNK;
+
+	return o->seal ? o->head_len + chunks * (SEAL_CHUNK + SEAL_TAG) : o->packed;
+}
+
+int output_file_flush(struct output *o)
+{
+	struct portion *p = output_portion(o, o->last);
+	const uint8_t *data;
+	size_t len;
+	int ret = pack_flush(o->pack, &data, &len);
+
+	if (ret || !len || (ret = put(o, data, len)))
+		return ret;
+	if (p->packets) {
+		p->end = readable_at(o);
+		/* Where there is no other portion, later packets join this one. */
+		o->last += o->last - o->first < OUTPUT_PORTIONS - 1;
+	}
+	output_file_settle(o);
+	return 0;
+}
+
+int output_file_finish(struct output *o)
+{
+	struct output_tools *t = o->tools;
+	const uint8_t *data;
+	size_t len = 0, n;
+	int ret = output_file_flush(o);
+
+	/* Stock readers of plain zstd trip over skippable frames: no index there. */
+	if (!ret && o->seal)
+		ret = pack_finish(o->pack, &data, &len);
+	for (size_t at = 0; at < len && !ret; at += n) { /* it may be longer than a frame */
+		n = len - at < output_packed_bound(&t->config) ? len - at : output_packed_bound(&t->config);
+		ret = put(o, data + at, n);
+	}
+	if (!ret && o->seal && !(ret = seal_final(o->seal, t->sealed, &n)))
+		ret = store_write(o->store, t->sealed, n);
+	if (ret || (ret = store_flush(o->store)))
+		return ret;
+	for (unsigned i = 0; i < OUTPUT_PORTIONS; i++) /* the last chunk is shorter than others */
+		if (o->portion[i].packets)
+			o->portion[i].end = store_written(o->store);
+	output_file_settle(o);
+	return 0;
+}
+
+int output_file_pad(struct output *o)
+{
+	const uint64_t left = SEAL_CHUNK - (o->packed - 1) % SEAL_CHUNK; /* 1 to SEAL_CHUNK */
+	const uint8_t *data;
+	const size_t len = left < PACK_PADDING_MIN ? PACK_PADDING_MIN : (size_t)left;
+	const int ret = pack_pad(o->pack, len, &data);
+
+	return ret ? ret : put(o, data, len);
+}
