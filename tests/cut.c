@@ -73,7 +73,7 @@ static void run_engine(struct run *run, const char *dir)
 				       .decap = {.port = 4789},
 				       .output = {.dir = dir,
 						  .buffer_len = 64 << 10,
-						   .pack = {.frame_len = 256 << 10,
+						  .pack = {.frame_len = 256 << 10,
 							   .level = -7,
 							   .frames_max = 16384,
 							   .definitions_max = 64 << 10},

@@ -66,7 +66,8 @@ uint64_t store_taken(const struct store *store);
 uint64_t store_written(const struct store *store);
 uint64_t store_unsynced(const struct store *store);
 /* Flushes, syncs, renames to the final name, syncs the folder. On failure the file is abandoned;
- * when only the folder could not be synced it has its final name, which a power failure may undo. */
+ * when only the folder could not be synced it has its final name, which a power failure may undo.
+ */
 int store_commit(struct store *store, uint64_t end_ns, struct err *err);
 /* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
 void store_abandon(struct store *store);

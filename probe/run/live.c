@@ -256,7 +256,8 @@ static int start(struct live *l, struct err *err)
 	    (ret = attach_map(l->attach, &l->maps, err)) || (ret = feed_capture(l, err)) ||
 	    (ret = feed_exporter(l, err)) || (ret = attach_start(l->attach, err)))
 		return ret;
-	plan_log_bounds(l->config, &l->stats_config, attach_memory(&l->attach_config, l->stats_config.queues));
+	plan_log_bounds(l->config, &l->stats_config,
+			attach_memory(&l->attach_config, l->stats_config.queues));
 	__atomic_store_n(&l->stats->is_capturing, 1, __ATOMIC_RELAXED);
 	say_started(l);
 	notify_ready();

@@ -406,8 +406,8 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 	const uint64_t time_ns = block_packet_time(block);
 
 	output_tick(o, time_ns);
-	if (o->pack && (store_taken(o->store) >= o->tools->settings.rotate_len ||
-			pack_is_exhausted(o->pack)))
+	if (o->pack &&
+	    (store_taken(o->store) >= o->tools->settings.rotate_len || pack_is_exhausted(o->pack)))
 		output_end_file(o);
 	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
 		output_file_lose(o, block, session);

@@ -4,12 +4,12 @@
  * Writer thread. It is where pack, seal and store meet, and where a packet is known to be kept:
  * when the bytes that hold it are written, not before.
  *
- * What a kill can take: a packet is written at the latest flush_ns after it came. The age chunk that
- * has it must be filled up with padding for that, and padding never is more than the bytes it
- * completes, or a chunk each flush_ns over all outputs of the writer. So outputs that give less than
- * half a chunk in flush_ns take turns, one each flush_ns; half a chunk, or the end of a file, waits
- * for no turn. So an output's packets wait for flush_ns times the number of open files, or until
- * the file ends, whichever is less. What a power failure can take besides: sync_ns.
+ * What a kill can take: a packet is written at the latest flush_ns after it came. The age chunk
+ * that has it must be filled up with padding for that, and padding never is more than the bytes it
+ * completes, or a chunk each flush_ns over all outputs of the writer. So outputs that give less
+ * than half a chunk in flush_ns take turns, one each flush_ns; half a chunk, or the end of a file,
+ * waits for no turn. So an output's packets wait for flush_ns times the number of open files, or
+ * until the file ends, whichever is less. What a power failure can take besides: sync_ns.
  */
 #pragma once
 
@@ -26,12 +26,12 @@
 /* What may change while it runs; recipients with the next file. */
 struct output_settings {
 	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
-	unsigned n_recipients; /* 0: not encrypted, in words of the operator; never changes from or
-				  to 0 */
-	uint64_t rotate_len;   /* bytes written after which a file ends */
-	uint64_t rotate_ns;    /* of packet time after which it ends; 0: never */
-	uint64_t flush_ns;     /* of packet time after which packets are written; 0: not by time */
-	uint64_t sync_ns;      /* after which what is written is synced; 0: when the file ends */
+	unsigned n_recipients;  /* 0: not encrypted, in words of the operator; never changes from or
+				   to 0 */
+	uint64_t rotate_len;    /* bytes written after which a file ends */
+	uint64_t rotate_ns;     /* of packet time after which it ends; 0: never */
+	uint64_t flush_ns;      /* of packet time after which packets are written; 0: not by time */
+	uint64_t sync_ns;       /* after which what is written is synced; 0: when the file ends */
 	uint64_t statistics_ns; /* between statistics blocks; 0: when the file ends */
 };
 

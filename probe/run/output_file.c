@@ -154,7 +154,8 @@ int output_file_finish(struct output *o)
 	if (!ret && o->seal)
 		ret = pack_finish(o->pack, &data, &len);
 	for (size_t at = 0; at < len && !ret; at += n) { /* it may be longer than a frame */
-		n = len - at < output_packed_bound(&t->config) ? len - at : output_packed_bound(&t->config);
+		n = len - at < output_packed_bound(&t->config) ? len - at
+							       : output_packed_bound(&t->config);
 		ret = put(o, data + at, n);
 	}
 	if (!ret && o->seal && !(ret = seal_final(o->seal, t->sealed, &n)))

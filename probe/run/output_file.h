@@ -29,7 +29,7 @@ struct output_tools {
 
 /* Packets that are written together: those of a frame, or of several. */
 struct portion {
-	uint64_t end;      /* bytes of the file that make them readable; UINT64_MAX: not packed */
+	uint64_t end; /* bytes of the file that make them readable; UINT64_MAX: not packed */
 	uint64_t packets;
 	uint64_t first_ns; /* when the first one came */
 };

@@ -31,8 +31,7 @@ void output_session_add(struct output_session *s, uint64_t portion, uint64_t wal
 	s->last_ns = wall_ns > s->last_ns ? wall_ns : s->last_ns;
 }
 
-void output_session_lose(struct output_session *s, enum fate fate, uint64_t packets,
-			 uint64_t drops)
+void output_session_lose(struct output_session *s, enum fate fate, uint64_t packets, uint64_t drops)
 {
 	*(fate == FATE_DISK_FULL ? &s->lost.disk_full : &s->lost.io_error) += packets;
 	s->untold += packets + drops;
@@ -67,13 +66,13 @@ size_t output_session_statistics(struct output_session *s, uint64_t dropped, uin
 		return 0;
 	s->told = all;
 	struct block_statistics block = {.interface = s->interface,
-					       .time_ns = time_ns,
-					       .start_ns = s->first_ns,
-					       .end_ns = s->last_ns,
-					       .received = all,
-					       .dropped = here,
-					       .os_dropped = disk_full + io_error,
-					       .delivered = s->packets};
+					 .time_ns = time_ns,
+					 .start_ns = s->first_ns,
+					 .end_ns = s->last_ns,
+					 .received = all,
+					 .dropped = here,
+					 .os_dropped = disk_full + io_error,
+					 .delivered = s->packets};
 	add_text(block.comment, sizeof(block.comment), FATE_WRITER_FULL, here);
 	add_text(block.comment, sizeof(block.comment), FATE_DISK_FULL, disk_full);
 	add_text(block.comment, sizeof(block.comment), FATE_IO_ERROR, io_error);

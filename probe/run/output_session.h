@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OUTPUT_PORTIONS        4
-#define OUTPUT_STATISTICS_LEN  256
-#define OUTPUT_NOT_DECLARED    UINT32_MAX
+#define OUTPUT_PORTIONS       4
+#define OUTPUT_STATISTICS_LEN 256
+#define OUTPUT_NOT_DECLARED   UINT32_MAX
 
 /* Packets lost by the worker, which found no empty chunk, and by the writer. */
 struct output_lost {
@@ -25,7 +25,7 @@ struct output_lost {
 
 struct output_session {
 	uint32_t session;
-	uint32_t interface; /* its number in the file, or OUTPUT_NOT_DECLARED */
+	uint32_t interface;                  /* its number in the file, or OUTPUT_NOT_DECLARED */
 	uint64_t packets, first_ns, last_ns; /* in the file; wall clock */
 	struct output_lost lost;             /* ever; writer_full as last read */
 	struct output_lost before;           /* of that, what the last sealed file had told */

@@ -76,7 +76,7 @@ struct stats {
 	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */
 	uint64_t files;                       /* sealed */
 	uint64_t bytes_suspect; /* written, and then the disk failed before they were synced */
-	uint64_t late;                        /* packets behind a later one of another worker */
+	uint64_t late;          /* packets behind a later one of another worker */
 	_Alignas(64) uint8_t pad[0];
 };
 

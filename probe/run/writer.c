@@ -207,8 +207,8 @@ static void end_all_files(struct writer *w)
 			output_end_file(w->outputs[i]);
 }
 
-/* Files are looked after also when nothing comes for them; a step of the wall clock ends them all, since within a
- * file time must not run backwards. */
+/* Files are looked after also when nothing comes for them; a step of the wall clock ends them all,
+ * since within a file time must not run backwards. */
 static void tend_files(struct writer *w, uint64_t now_ns)
 {
 	const int64_t offset_ns = atomic_load_explicit(w->config.offset_ns, memory_order_relaxed);

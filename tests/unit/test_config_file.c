@@ -18,14 +18,15 @@ TestSuite(config_file, .init = configured_init, .fini = configured_fini);
 
 Test(config_file, keys_are_the_long_options)
 {
-	assert_takes(ENOUGH "names: names.yaml\nunknown-sessions: headers\nmode: generic\n"
-			    "workers: 3\nport: 4790\nring: 512\nslack: 5ms\nsessions-max: 7\n"
-			    "flows-max: 128\nseries-max: 200\nhistograms-max: 5\nchunks: 4\n"
-			    "metrics-by: both\nassociations-max: 77\n"
-			    "chunk-size: 256KiB\nsplit: session\nrotate-size: 1MiB\n"
-			    "rotate-time: 2s\nflush-interval: 3s\nsync-interval: 0\n"
-			    "statistics-interval: 1m\nlevel: -3\nmemory: 1GiB\nlisten: '[::1]:9789'\n"
-			    "health-listen: 0.0.0.0:8080\nmetrics: last.prom\n",
+	assert_takes(ENOUGH
+		     "names: names.yaml\nunknown-sessions: headers\nmode: generic\n"
+		     "workers: 3\nport: 4790\nring: 512\nslack: 5ms\nsessions-max: 7\n"
+		     "flows-max: 128\nseries-max: 200\nhistograms-max: 5\nchunks: 4\n"
+		     "metrics-by: both\nassociations-max: 77\n"
+		     "chunk-size: 256KiB\nsplit: session\nrotate-size: 1MiB\n"
+		     "rotate-time: 2s\nflush-interval: 3s\nsync-interval: 0\n"
+		     "statistics-interval: 1m\nlevel: -3\nmemory: 1GiB\nlisten: '[::1]:9789'\n"
+		     "health-listen: 0.0.0.0:8080\nmetrics: last.prom\n",
 		     "");
 	cr_assert_str_eq(config->file, configured.file);
 	cr_assert_str_eq(config->interface, "eth1");

@@ -19,12 +19,12 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 /* The source's clock begins at 100 s, the wall clock at 2026-11-21T23:02:54Z. */
-#define START_NS  (100 * SECOND_NS)
-#define OFFSET_NS (INT64_C(1795302174000000000) - (int64_t)START_NS)
-#define SESSIONS  3
-#define FILES_MAX 64
-#define CAP_LEN   200
-#define FRAME_LEN 4096
+#define START_NS   (100 * SECOND_NS)
+#define OFFSET_NS  (INT64_C(1795302174000000000) - (int64_t)START_NS)
+#define SESSIONS   3
+#define FILES_MAX  64
+#define CAP_LEN    200
+#define FRAME_LEN  4096
 #define BUFFER_LEN 16384
 
 static char dir[] = "/tmp/test_output_XXXXXX";

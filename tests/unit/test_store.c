@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SUFFIX   ".pcapng.zst.age"
+#define SUFFIX     ".pcapng.zst.age"
 #define BUFFER_LEN (4 * STORE_BLOCK)
-#define START_NS UINT64_C(1795302174123456789) /* 2026-11-21T23:02:54Z */
-#define END_NS   (START_NS + UINT64_C(300000000000))
+#define START_NS   UINT64_C(1795302174123456789) /* 2026-11-21T23:02:54Z */
+#define END_NS     (START_NS + UINT64_C(300000000000))
 
 static char dir[] = "/tmp/test_store_XXXXXX";
 
@@ -40,8 +40,11 @@ TestSuite(store, .init = make_dir, .fini = remove_dir);
 
 static struct store *open_any_store(const char *name, bool is_first)
 {
-	const struct store_config config = {
-		.dir = dir, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .recover_all_names = is_first};
+	const struct store_config config = {.dir = dir,
+					    .name = name,
+					    .suffix = SUFFIX,
+					    .buffer_len = BUFFER_LEN,
+					    .recover_all_names = is_first};
 	struct store *store;
 	struct err err;
 
@@ -61,7 +64,8 @@ static struct store *open_first_store(const char *name)
 
 static int try_open(const char *name, const char *folder)
 {
-	const struct store_config config = {.dir = folder, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN};
+	const struct store_config config = {
+		.dir = folder, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN};
 	struct store *store = NULL;
 	struct err err;
 	const int ret = store_open(&store, &config, &err);
@@ -227,8 +231,11 @@ Test(store, a_file_that_another_writer_has_open_is_not_touched)
 /* Sessions swap their NAMEs: each ends its file later. */
 Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
 {
-	const struct store_config config = {
-		.dir = dir, .name = "amf", .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .is_shared = true};
+	const struct store_config config = {.dir = dir,
+					    .name = "amf",
+					    .suffix = SUFFIX,
+					    .buffer_len = BUFFER_LEN,
+					    .is_shared = true};
 	struct store *before = open_store("amf"), *store;
 	struct err err;
 
@@ -245,8 +252,11 @@ Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
 
 Test(store, what_a_killed_run_left_under_a_shared_name_is_renamed)
 {
-	const struct store_config config = {
-		.dir = dir, .name = "amf", .suffix = SUFFIX, .buffer_len = BUFFER_LEN, .is_shared = true};
+	const struct store_config config = {.dir = dir,
+					    .name = "amf",
+					    .suffix = SUFFIX,
+					    .buffer_len = BUFFER_LEN,
+					    .is_shared = true};
 	struct store *store;
 	struct err err;
 
@@ -319,8 +329,8 @@ static void assert_file_is(const char *name, size_t len)
 	close(fd);
 }
 
-#define PART_NAME "." NAME_START ".part"
-#define NAME_START "probe_000001_20261121T230254Z"
+#define PART_NAME   "." NAME_START ".part"
+#define NAME_START  "probe_000001_20261121T230254Z"
 #define SEALED_NAME NAME_START "_20261121T230754Z" SUFFIX
 
 /* Gives all that was not given, in pieces of many lengths; flushes every third time. */
