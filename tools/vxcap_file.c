@@ -124,6 +124,19 @@ static int recognise(struct vxcap_file *file, struct err *err)
 		       file->path);
 }
 
+static ssize_t read_file(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	const struct vxcap_file *file = arg;
+
+	return io_read_at(file->fd, buf, len, offset);
+}
+
+/* Of the size that was looked up, also when the file has grown since. */
+static struct unseal_source sealed_source(struct vxcap_file *file)
+{
+	return (struct unseal_source){.read = read_file, .arg = file, .size = file->size};
+}
+
 /* Opens file->fd. */
 static int look(struct vxcap_file *file, struct err *err)
 {
@@ -146,7 +159,8 @@ static int look(struct vxcap_file *file, struct err *err)
 	const int ret = recognise(file, err);
 	if (ret || !file->is_sealed)
 		return ret;
-	file->recipients = unseal_count_recipients(file->fd, &cause);
+	const struct unseal_source source = sealed_source(file);
+	file->recipients = unseal_count_recipients(&source, &cause);
 	if (file->recipients < 0)
 		return err_set(err, file->recipients, "%s: %s", file->path, cause.text);
 	return 0;
@@ -164,10 +178,8 @@ int vxcap_file_look(struct vxcap_file *file, struct err *err)
 
 static ssize_t read_plain(void *arg, uint64_t offset, void *buf, size_t len)
 {
-	const struct vxcap_file *file = arg;
-
 	progress_add(len);
-	return io_read_at(file->fd, buf, len, offset);
+	return read_file(arg, offset, buf, len);
 }
 
 static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)
@@ -185,8 +197,10 @@ static int open_content(struct vxcap_file *file, struct err *err)
 	if (file->is_sealed) {
 		if (file->keys->n == 0)
 			return err_set(err, -EACCES, "it is encrypted: name an identity with -i");
-		const int ret = unseal_open(&file->unseal, file->fd, file->keys->identity,
-					    file->keys->n, err);
+		const struct unseal_source sealed = sealed_source(file);
+		const struct unseal_keys keys = {.identities = file->keys->identity,
+						 .n = file->keys->n};
+		const int ret = unseal_open(&file->unseal, &sealed, &keys, err);
 		if (ret)
 			return ret;
 		file->is_trunc |= !unseal_is_complete(file->unseal);

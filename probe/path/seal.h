@@ -15,6 +15,7 @@
 
 #define SEAL_CHUNK          65536u
 #define SEAL_TAG            16u
+#define SEAL_FILE_KEY       16u
 #define SEAL_RECIPIENTS_MAX 64
 
 struct seal_recipient {
@@ -66,18 +67,41 @@ int seal_identity_recipient(const struct seal_identity *identity, struct seal_re
 /* "age1..." text, 62 characters and NUL. */
 void seal_recipient_format(const struct seal_recipient *recipient, char out[static 64]);
 
+/* Where a sealed file's bytes come from: here or on another host. */
+struct unseal_source {
+	/* Short only at the end of the file; -errno. */
+	ssize_t (*read)(void *arg, uint64_t offset, void *buf, size_t len);
+	void *arg;
+	uint64_t size; /* of the file, or as much of it as is to be read */
+};
+
+/* A file as far as it reaches now; fd is borrowed. -errno of fstat. */
+int unseal_source_of(struct unseal_source *out, int fd);
+
+/* Who can give a file key. All is borrowed. */
+struct unseal_keys {
+	const struct seal_identity *identities; /* each is tried on each stanza */
+	unsigned n;
+	/* Asked for the file key when no identity opens the file; NULL: nobody is. Gets the len
+	 * bytes of the header's stanzas, checked for their form, "-> X25519 ..." to the last
+	 * newline; no NUL. Returns 0 or -errno and err; a key that is not the file's is found. */
+	int (*unwrap)(void *arg, const char *stanzas, size_t len,
+		      uint8_t file_key[static SEAL_FILE_KEY], struct err *err);
+	void *arg;
+};
+
 struct unseal;
 
-/* Reads the header from fd (borrowed, seekable) and finds the file key. -EACCES: no identity opens
- * it; -EBADMSG: not an age file, or damaged; err says which. */
-int unseal_open(struct unseal **out, int fd, const struct seal_identity *identities, unsigned n,
-		struct err *err);
-/* Wipes the keys. Takes NULL; fd stays open. */
+/* Reads the header of source (copied; what is behind arg is borrowed) and finds the file key.
+ * -EACCES: no identity opens it; -EBADMSG: not an age file, or damaged; else what source or unwrap
+ * says; err says which. */
+int unseal_open(struct unseal **out, const struct unseal_source *source,
+		const struct unseal_keys *keys, struct err *err);
+/* Wipes the keys. Takes NULL; source stays open. */
 void unseal_close(struct unseal *unseal);
 
-/* Number of recipients of any kind in the header of fd, without any key. -EBADMSG: not an age
- * file. */
-int unseal_count_recipients(int fd, struct err *err);
+/* Number of recipients of any kind in the header, without any key. -EBADMSG: not an age file. */
+int unseal_count_recipients(const struct unseal_source *source, struct err *err);
 
 /* True when the last chunk is there and authentic: the file is as its writer closed it. Becomes
  * false, and size less, when a read finds a last chunk before the end. */

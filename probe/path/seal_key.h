@@ -8,18 +8,19 @@
  */
 #pragma once
 
+#include "path/seal.h"
+
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEAL_VERSION  "age-encryption.org/v1\n"
-#define SEAL_KEY      32u
-#define SEAL_FILE_KEY 16u
-#define SEAL_SALT     16u /* random bytes between header and chunks */
-#define SEAL_MAC      32u
-#define SEAL_IV       12u
-#define SEAL_B64      43u /* 32 bytes in base64 without padding */
+#define SEAL_VERSION "age-encryption.org/v1\n"
+#define SEAL_KEY     32u
+#define SEAL_SALT    16u /* random bytes between header and chunks */
+#define SEAL_MAC     32u
+#define SEAL_IV      12u
+#define SEAL_B64     43u /* 32 bytes in base64 without padding */
 
 /* Zeroed memory that is left out of core dumps and, while RLIMIT_MEMLOCK allows, never swapped.
  * The caller's, until seal_key_free, which wipes it and takes NULL. */

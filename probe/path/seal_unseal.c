@@ -14,7 +14,7 @@
 #define NO_CHUNK     UINT64_MAX
 
 struct unseal {
-	int fd; /* borrowed */
+	struct unseal_source source;
 	bool is_complete;
 	EVP_CIPHER_CTX *cipher;
 	uint64_t payload; /* file offset of chunk 0 */
@@ -26,11 +26,28 @@ struct unseal {
 	uint8_t plain[SEAL_CHUNK];
 };
 
-/* Reads the head of fd into buf and takes it apart; *head points into buf. */
-static int read_head(int fd, uint8_t buf[static SEAL_PARSE_MAX], struct seal_head *head,
-		     struct err *err)
+static ssize_t read_fd(void *arg, uint64_t offset, void *buf, size_t len)
 {
-	const ssize_t len = io_read_at(fd, buf, SEAL_PARSE_MAX, 0);
+	return io_read_at((int)(intptr_t)arg, buf, len, offset);
+}
+
+int unseal_source_of(struct unseal_source *out, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*out = (struct unseal_source){
+		.read = read_fd, .arg = (void *)(intptr_t)fd, .size = (uint64_t)st.st_size};
+	return 0;
+}
+
+/* Reads the head of the file into buf and takes it apart; *head points into buf. */
+static int read_head(const struct unseal_source *source, uint8_t buf[static SEAL_PARSE_MAX],
+		     struct seal_head *head, struct err *err)
+{
+	const size_t want = source->size < SEAL_PARSE_MAX ? (size_t)source->size : SEAL_PARSE_MAX;
+	const ssize_t len = source->read(source->arg, 0, buf, want);
 
 	if (len < 0)
 		return err_set(err, (int)len, "cannot read the age header: %s",
@@ -78,16 +95,17 @@ static int unwrap_file_key(const struct seal_stanza *stanza, const struct seal_i
 	return ret == -EBADMSG ? -EACCES : ret;
 }
 
-/* The file key from the first stanza that an identity opens. */
-static int find_file_key(struct unseal *unseal, const struct seal_head *head,
-			 const struct seal_identity *identities, unsigned n, struct err *err)
+/* The file key from the first stanza that an identity opens. -EACCES: none does. */
+static int try_identities(struct unseal *unseal, const struct seal_head *head,
+			  const struct unseal_keys *keys, struct err *err)
 {
 	const uint8_t *p = head->stanzas;
 	struct seal_stanza stanza;
 
 	while (seal_parse_stanza(&p, head->stanzas_end, &stanza)) {
-		for (unsigned i = 0; i < n; i++) {
-			const int ret = unwrap_file_key(&stanza, &identities[i], unseal->file_key);
+		for (unsigned i = 0; i < keys->n; i++) {
+			const int ret =
+				unwrap_file_key(&stanza, &keys->identities[i], unseal->file_key);
 			if (ret == -EBADMSG)
 				return err_set(err, ret,
 					       "the age header holds a share of low order, which "
@@ -99,7 +117,18 @@ static int find_file_key(struct unseal *unseal, const struct seal_head *head,
 	return err_set(err, -EACCES,
 		       "none of the %u identities given opens this file, which is sealed to %u "
 		       "recipients; give the key of one of them",
-		       n, head->n_stanzas);
+		       keys->n, head->n_stanzas);
+}
+
+static int find_file_key(struct unseal *unseal, const struct seal_head *head,
+			 const struct unseal_keys *keys, struct err *err)
+{
+	const int ret = try_identities(unseal, head, keys, err);
+
+	if (ret != -EACCES || !keys->unwrap)
+		return ret;
+	return keys->unwrap(keys->arg, (const char *)head->stanzas,
+			    (size_t)(head->stanzas_end - head->stanzas), unseal->file_key, err);
 }
 
 static int check_mac(const struct unseal *unseal, const struct seal_head *head, struct err *err)
@@ -110,8 +139,8 @@ static int check_mac(const struct unseal *unseal, const struct seal_head *head, 
 		return err_set(err, -EIO, "cannot check the age header: OpenSSL refuses");
 	if (CRYPTO_memcmp(mac, head->mac, SEAL_MAC) != 0)
 		return err_set(err, -EBADMSG,
-			       "the age header was altered: its MAC does not match; restore the "
-			       "file from a copy");
+			       "the age header was altered, or the key unwrapped is another "
+			       "file's: its MAC does not match; restore the file from a copy");
 	return 0;
 }
 
@@ -133,8 +162,8 @@ static uint64_t n_chunks(const struct unseal *unseal)
 static int fetch(struct unseal *unseal, uint64_t i)
 {
 	const size_t len = chunk_len(unseal, i) + SEAL_TAG;
-	const ssize_t n =
-		io_read_at(unseal->fd, unseal->sealed, len, unseal->payload + i * SEALED_CHUNK);
+	const ssize_t n = unseal->source.read(
+		unseal->source.arg, unseal->payload + i * SEALED_CHUNK, unseal->sealed, len);
 
 	if (n < 0)
 		return (int)n;
@@ -206,27 +235,22 @@ static int find_last_whole(struct unseal *unseal)
 
 static int find_end(struct unseal *unseal, struct err *err)
 {
-	struct stat st;
+	const uint64_t end = unseal->source.size;
 
-	int ret = fstat(unseal->fd, &st) ? -errno : 0;
-	if (!ret) {
-		const uint64_t end = (uint64_t)st.st_size;
-		unseal->stored = end > unseal->payload ? end - unseal->payload : 0;
-		ret = find_last(unseal);
-	}
+	unseal->stored = end > unseal->payload ? end - unseal->payload : 0;
+	int ret = find_last(unseal);
 	if (ret == -EBADMSG)
 		ret = find_last_whole(unseal);
 	return ret ? err_set(err, ret, "cannot read the sealed chunks: %s", strerror(-ret)) : 0;
 }
 
-static int unlock(struct unseal *unseal, const struct seal_identity *identities, unsigned n,
-		  struct err *err)
+static int unlock(struct unseal *unseal, const struct unseal_keys *keys, struct err *err)
 {
 	struct seal_head head;
 
-	int ret = read_head(unseal->fd, unseal->sealed, &head, err);
+	int ret = read_head(&unseal->source, unseal->sealed, &head, err);
 	if (!ret)
-		ret = find_file_key(unseal, &head, identities, n, err);
+		ret = find_file_key(unseal, &head, keys, err);
 	if (!ret)
 		ret = check_mac(unseal, &head, err);
 	if (ret)
@@ -237,16 +261,16 @@ static int unlock(struct unseal *unseal, const struct seal_identity *identities,
 	return unseal->cipher ? 0 : err_set(err, -EIO, "OpenSSL refuses the file's key");
 }
 
-int unseal_open(struct unseal **out, int fd, const struct seal_identity *identities, unsigned n,
-		struct err *err)
+int unseal_open(struct unseal **out, const struct unseal_source *source,
+		const struct unseal_keys *keys, struct err *err)
 {
 	struct unseal *unseal = seal_key_alloc(sizeof(*unseal));
 
 	if (!unseal)
 		return err_set(err, -ENOMEM, "out of memory");
-	unseal->fd = fd;
+	unseal->source = *source;
 	unseal->chunk = NO_CHUNK;
-	int ret = unlock(unseal, identities, n, err);
+	int ret = unlock(unseal, keys, err);
 	if (!ret)
 		ret = find_end(unseal, err);
 	if (ret)
@@ -266,12 +290,12 @@ void unseal_close(struct unseal *unseal)
 	seal_key_free(unseal, sizeof(*unseal));
 }
 
-int unseal_count_recipients(int fd, struct err *err)
+int unseal_count_recipients(const struct unseal_source *source, struct err *err)
 {
 	uint8_t buf[SEAL_PARSE_MAX];
 	struct seal_head head;
 
-	const int ret = read_head(fd, buf, &head, err);
+	const int ret = read_head(source, buf, &head, err);
 	return ret ? ret : (int)head.n_stanzas;
 }
 

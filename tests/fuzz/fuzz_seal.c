@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct seal_identity identity;
 	static int n_identities;
+	const struct unseal_keys keys = {.identities = &identity, .n = 1};
+	struct unseal_source source;
 	struct unseal *unseal;
 	struct err err;
 
@@ -56,10 +58,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	const bool has_head = check_head(data, size);
 	const int fd = open(fuzz_file(data, size), O_RDONLY | O_CLOEXEC);
-	FUZZ_CHECK(fd >= 0);
-	FUZZ_CHECK((unseal_count_recipients(fd, &err) >= 0) == has_head);
+	FUZZ_CHECK(fd >= 0 && !unseal_source_of(&source, fd));
+	FUZZ_CHECK((unseal_count_recipients(&source, &err) >= 0) == has_head);
 	/* What has no head is refused by the function above too, and without locked memory. */
-	if (has_head && !unseal_open(&unseal, fd, &identity, 1, &err)) {
+	if (has_head && !unseal_open(&unseal, &source, &keys, &err)) {
 		read_all(unseal);
 		unseal_close(unseal);
 	}

@@ -124,12 +124,30 @@ static struct bytes seal_to_alice(struct bytes plain)
 	return seal_all(plain, 10000, &alice, 1, seal_random);
 }
 
+/* unseal_open of a file. */
+static int open_fd(struct unseal **out, int fd, const struct seal_identity *identities, unsigned n)
+{
+	const struct unseal_keys keys = {.identities = identities, .n = n};
+	struct unseal_source source;
+
+	cr_assert_eq(unseal_source_of(&source, fd), 0);
+	return unseal_open(out, &source, &keys, &err);
+}
+
+static int count_recipients(int fd)
+{
+	struct unseal_source source;
+
+	cr_assert_eq(unseal_source_of(&source, fd), 0);
+	return unseal_count_recipients(&source, &err);
+}
+
 static struct unseal *unseal_as(const char *identity_text, int fd)
 {
 	const struct seal_identity identity = identity_of(identity_text);
 	struct unseal *unseal = NULL;
 
-	cr_assert_eq(unseal_open(&unseal, fd, &identity, 1, &err), 0, "%s", err.text);
+	cr_assert_eq(open_fd(&unseal, fd, &identity, 1), 0, "%s", err.text);
 	return unseal;
 }
 
@@ -302,7 +320,7 @@ Test(seal, either_of_two_recipients_opens)
 	const int fd = file_of(sealed.p, sealed.len);
 	static const char *const keys[] = {ALICE, BOB};
 
-	cr_assert_eq(unseal_count_recipients(fd, &err), 2, "%s", err.text);
+	cr_assert_eq(count_recipients(fd), 2, "%s", err.text);
 	for (unsigned i = 0; i < 2; i++) {
 		uint8_t *buf = malloc(plain.len);
 		age_opens(sealed, keys[i], plain);
@@ -396,12 +414,18 @@ Test(seal, wrong_key_gives_eacces_and_nothing)
 	struct unseal *unseal = NULL;
 	const int fd = file_of(sealed.p, sealed.len);
 
-	cr_assert_eq(unseal_open(&unseal, fd, &bob, 1, &err), -EACCES);
-	cr_assert_eq(unseal_open(&unseal, fd, &bob, 0, &err), -EACCES);
+	cr_assert_eq(open_fd(&unseal, fd, &bob, 1), -EACCES);
+	cr_assert_eq(open_fd(&unseal, fd, &bob, 0), -EACCES);
 	cr_assert_null(unseal);
 	unseal_close(NULL);
 	free(plain.p);
 	free(sealed.p);
+}
+
+static ssize_t refuse_read(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	(void)arg, (void)offset, (void)buf, (void)len;
+	return -EIO;
 }
 
 Test(seal, what_is_no_age_file_is_ebadmsg)
@@ -413,12 +437,147 @@ Test(seal, what_is_no_age_file_is_ebadmsg)
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		const int fd = file_of(texts[i], strlen(texts[i]));
-		cr_assert_eq(unseal_open(&unseal, fd, &alice, 1, &err), -EBADMSG, "%s", texts[i]);
-		cr_assert_eq(unseal_count_recipients(fd, &err), -EBADMSG, "%s", texts[i]);
+		cr_assert_eq(open_fd(&unseal, fd, &alice, 1), -EBADMSG, "%s", texts[i]);
+		cr_assert_eq(count_recipients(fd), -EBADMSG, "%s", texts[i]);
 		close(fd);
 	}
-	cr_assert_eq(unseal_open(&unseal, -1, &alice, 1, &err), -EBADF);
+	const struct unseal_keys keys = {.identities = &alice, .n = 1};
+	struct unseal_source source = {.read = refuse_read, .size = 1000};
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), -EIO);
+	cr_assert_eq(unseal_source_of(&source, -1), -EBADF);
 }
+
+/* ---- other sources, other keys ---- */
+
+struct noted {
+	struct bytes file;
+	uint64_t read; /* bytes that were asked for */
+};
+
+static ssize_t read_noted(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	struct noted *noted = arg;
+	const size_t left = offset < noted->file.len ? noted->file.len - offset : 0;
+
+	len = len < left ? len : left;
+	memcpy(buf, noted->file.p + offset, len);
+	noted->read += len;
+	return (ssize_t)len;
+}
+
+Test(seal, source_is_read_no_further_than_its_size_and_only_where_needed)
+{
+	const struct seal_identity alice = identity_of(ALICE);
+	const struct unseal_keys keys = {.identities = &alice, .n = 1};
+	const struct bytes plain = sample(40 * SEAL_CHUNK);
+	struct noted noted = {.file = seal_to_alice(plain)};
+	struct unseal_source source = {read_noted, &noted, noted.file.len};
+	struct unseal *unseal = NULL;
+	uint8_t buf[100];
+
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), 0, "%s", err.text);
+	cr_assert(unseal_is_complete(unseal));
+	cr_assert_eq(unseal_read(unseal, 20 * SEAL_CHUNK + 7, buf, 100), 100);
+	cr_assert_arr_eq(buf, plain.p + 20 * SEAL_CHUNK + 7, 100);
+	/* The head, the last chunk, the one asked for. */
+	cr_assert_leq(noted.read, 3 * SEALED);
+	unseal_close(unseal);
+
+	source.size = HEADER_1 + 3 * SEALED + 5;
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), 0, "%s", err.text);
+	cr_assert_not(unseal_is_complete(unseal));
+	cr_assert_eq(unseal_size(unseal), 3 * SEAL_CHUNK);
+	unseal_close(unseal);
+	free(plain.p);
+	free(noted.file.p);
+}
+
+/* Stands for a key service. */
+struct service {
+	uint8_t key[SEAL_FILE_KEY];
+	int result;
+	unsigned asked;
+	char stanzas[1000];
+};
+
+static int serve_key(void *arg, const char *stanzas, size_t len,
+		     uint8_t file_key[static SEAL_FILE_KEY], struct err *why)
+{
+	struct service *service = arg;
+
+	service->asked++;
+	cr_assert_lt(len, sizeof(service->stanzas));
+	memcpy(service->stanzas, stanzas, len);
+	service->stanzas[len] = '\0';
+	if (service->result)
+		return err_set(why, service->result, "the service is closed");
+	memcpy(file_key, service->key, SEAL_FILE_KEY);
+	return 0;
+}
+
+/* Counted: the file key is the first that seal_open asks for. */
+static struct bytes seal_counted(struct bytes plain, struct service *service)
+{
+	const struct seal_recipient alice = recipient_of(ALICE);
+	uint8_t zero[256];
+
+	count_up(zero, 256);
+	memcpy(service->key, zero, SEAL_FILE_KEY);
+	for (unsigned i = 0; i < SEAL_FILE_KEY; i++)
+		cr_assert_eq(service->key[i], i, "the counter is not at 0");
+	return seal_all(plain, 10000, &alice, 1, count_up);
+}
+
+Test(seal, unwrap_gives_the_file_key_from_the_stanzas)
+{
+	const struct bytes plain = sample(100000);
+	struct service service = {{0}};
+	struct noted noted = {.file = seal_counted(plain, &service)};
+	const struct unseal_source source = {read_noted, &noted, noted.file.len};
+	const struct seal_identity bob = identity_of(BOB), alice = identity_of(ALICE);
+	struct unseal_keys keys = {
+		.identities = &bob, .n = 1, .unwrap = serve_key, .arg = &service};
+	struct unseal *unseal = NULL;
+	uint8_t *buf = malloc(plain.len);
+
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), 0, "%s", err.text);
+	cr_assert_eq(unseal_read(unseal, 0, buf, plain.len), (ssize_t)plain.len);
+	cr_assert_arr_eq(buf, plain.p, plain.len);
+	unseal_close(unseal);
+	cr_assert_eq(strncmp(service.stanzas, "-> X25519 ", 10), 0, "%s", service.stanzas);
+	cr_assert_eq(memcmp(service.stanzas, noted.file.p + 22, strlen(service.stanzas)), 0);
+	cr_assert_eq(memcmp(noted.file.p + 22 + strlen(service.stanzas), "--- ", 4), 0);
+
+	keys.identities = &alice; /* which opens it: nobody is asked */
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), 0, "%s", err.text);
+	unseal_close(unseal);
+	cr_assert_eq(service.asked, 1);
+	free(buf);
+	free(plain.p);
+	free(noted.file.p);
+}
+
+Test(seal, wrong_key_of_unwrap_is_found_and_its_error_is_given_on)
+{
+	const struct bytes plain = sample(1000);
+	struct service service = {{0}};
+	struct noted noted = {.file = seal_counted(plain, &service)};
+	const struct unseal_source source = {read_noted, &noted, noted.file.len};
+	const struct unseal_keys keys = {.unwrap = serve_key, .arg = &service};
+	struct unseal *unseal = NULL;
+
+	service.key[3] ^= 1;
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), -EBADMSG);
+	cr_assert_not_null(strstr(err.text, "another file's"), "%s", err.text);
+	service.result = -ETIMEDOUT;
+	cr_assert_eq(unseal_open(&unseal, &source, &keys, &err), -ETIMEDOUT);
+	cr_assert_str_eq(err.text, "the service is closed");
+	cr_assert_null(unseal);
+	free(plain.p);
+	free(noted.file.p);
+}
+
+/* ---- cut and altered files ---- */
 
 /* Cuts the file to len bytes and holds the reader to the chunks that are whole. */
 static void cut_gives_whole_chunks(struct bytes sealed, size_t len, struct bytes plain)
@@ -426,7 +585,7 @@ static void cut_gives_whole_chunks(struct bytes sealed, size_t len, struct bytes
 	const struct seal_identity alice = identity_of(ALICE);
 	struct unseal *unseal = NULL;
 	const int fd = file_of(sealed.p, len);
-	const int ret = unseal_open(&unseal, fd, &alice, 1, &err);
+	const int ret = open_fd(&unseal, fd, &alice, 1);
 	static uint8_t buf[4 * SEAL_CHUNK];
 
 	if (len < HEADER_1) {
@@ -532,7 +691,7 @@ Test(seal, any_altered_header_byte_is_refused)
 	for (size_t i = 0; i < HEADER_1 - 16; i++) {
 		sealed.p[i] ^= 1;
 		const int fd = file_of(sealed.p, sealed.len);
-		const int ret = unseal_open(&unseal, fd, &alice, 1, &err);
+		const int ret = open_fd(&unseal, fd, &alice, 1);
 		cr_assert(ret == -EBADMSG || ret == -EACCES, "byte %zu: %d", i, ret);
 		close(fd);
 		sealed.p[i] ^= 1;
@@ -624,7 +783,7 @@ static const char *verdict(const struct vector *v, char payload[static 65])
 {
 	struct unseal *unseal = NULL;
 	const int fd = file_of(v->file.p, v->file.len);
-	int ret = unseal_open(&unseal, fd, v->identities, v->n_identities, &err);
+	int ret = open_fd(&unseal, fd, v->identities, v->n_identities);
 	const char *word = "success";
 
 	if (ret == -EACCES)
