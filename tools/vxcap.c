@@ -1,11 +1,12 @@
 /*
- * vxcap: lists stored captures and takes packets out of them.
+ * vxcap: lists stored captures, takes packets out of them, mends them, and tells who can open them.
  */
 
 #include "vxcap.h"
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,11 @@
 
 /* clang-format off */
 static const char HELP[] =
-	"usage: vxcap ls  FILE|DIR... [-i IDENTITY] [-s]\n"
-	"       vxcap cat FILE|DIR... [-i IDENTITY] [selection] [-w FILE|-]\n"
+	"usage: vxcap ls      FILE|DIR... [KEY] [-s]\n"
+	"       vxcap cat     FILE|DIR... [KEY] [selection] [-w FILE|-]\n"
+	"       vxcap recover FILE|DIR... KEY -r RECIPIENT... [-w FILE]\n"
+	"       vxcap keys    FILE|DIR... [KEY] [-l]\n"
+	"       vxcap rewrap  FILE|DIR... KEY -r RECIPIENT... -w FILE|DIR | --in-place\n"
 	"       vxcap --help | --version\n"
 	"\n"
 	"Works on the files that vxprobe stores: sealed ones (.pcapng.zst.age), which only the holder\n"
@@ -28,6 +32,7 @@ static const char HELP[] =
 	"       plain      complete, not encrypted\n"
 	"       truncated  its writer did not finish it: a crash, or a full disk\n"
 	"       open       being written, or left by a crash and not yet found by the next start\n"
+	"       recovered  truncated, and `vxcap recover` has made a whole file of it in this folder\n"
 	"     A file that cannot be read is named, and the others are listed; exit code 1.\n"
 	"       -s, --sessions  below each file its sessions: name, VNI, source, what they are called\n"
 	"\n"
@@ -36,8 +41,30 @@ static const char HELP[] =
 	"     files. Frames outside --from and --to are not even read. Of a truncated or open file it\n"
 	"     gives what is readable and says so.\n"
 	"\n"
+	"recover  of each file that its writer did not finish a whole one with the same blocks, sealed\n"
+	"     to the recipients; beside it under the name it was to have, or as -w says. Also of a file\n"
+	"     with altered parts: without their packets. Reads every file in full, leaves whole ones\n"
+	"     alone, writes over nothing, keeps the original; says what was saved and lost.\n"
+	"\n"
+	"keys  who can open what: files with the same kinds of stanzas and the same openers are one row.\n"
+	"     A stanza does not say whose it is, and a public key cannot be looked for: without KEY it\n"
+	"     tells number and kind of the stanzas alone.\n"
+	"       -l, --list  a row for each file\n"
+	"\n"
+	"rewrap  adds recipients to the header, from one that can open it; the payload is copied as it\n"
+	"     is. To another FILE or into a DIR, or --in-place by a temporary file and rename. It does\n"
+	"     not revoke: who could open the file still can.\n"
+	"\n"
+	"KEY, for all commands:\n"
 	"  -i IDENTITY      file with AGE-SECRET-KEY-1... lines, as age-keygen writes it; - is standard\n"
 	"                   input; may be given again\n"
+	"  --unwrap CMD     run CMD by sh -c for each file that no identity opens: it gets the stanzas\n"
+	"                   of the header on standard input, then a line ---, and prints the file key,\n"
+	"                   32 hexadecimal digits or 22 characters of base64, within 60 s\n"
+	"Recipients, for recover and rewrap:\n"
+	"  -r RECIPIENT     age1..., may be given again\n"
+	"  -R FILE          one age1... per line\n"
+	"cat:\n"
 	"  -w FILE          where to write; - is standard output (the default; never a terminal)\n"
 	"Selection; a packet must meet all that are given:\n"
 	"  --session NAME   interface name: <source>-<vni>, or the name that was configured\n"
@@ -86,6 +113,14 @@ int vxcap_usage(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} COMMANDS[] = {
+	{"ls", vxcap_ls},     {"cat", vxcap_cat},       {"recover", vxcap_recover},
+	{"keys", vxcap_keys}, {"rewrap", vxcap_rewrap},
+};
+
 int main(int argc, char **argv)
 {
 	/* A reader that goes away is no error: write then says EPIPE. */
@@ -94,12 +129,11 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
 			return fputs(HELP, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
 	if (argc < 2)
-		return vxcap_usage("what to do is missing: ls or cat");
-	if (!strcmp(argv[1], "ls"))
-		return vxcap_ls(argc - 1, argv + 1);
-	if (!strcmp(argv[1], "cat"))
-		return vxcap_cat(argc - 1, argv + 1);
+		return vxcap_usage("what to do is missing: ls, cat or another command");
+	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
+		if (!strcmp(argv[1], COMMANDS[i].name))
+			return COMMANDS[i].run(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "--version"))
 		return puts("vxcap " VERSION) < 0 ? EXIT_FAILED : EXIT_DONE;
-	return vxcap_usage("there is no command \"%s\": ls and cat are", argv[1]);
+	return vxcap_usage("there is no command \"%s\"", argv[1]);
 }

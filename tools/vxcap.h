@@ -13,6 +13,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int vxcap_ls(int argc, char **argv);
 int vxcap_cat(int argc, char **argv);
+int vxcap_recover(int argc, char **argv);
+int vxcap_keys(int argc, char **argv);
+int vxcap_rewrap(int argc, char **argv);
 
 /* One line on standard error. */
 void vxcap_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,17 +16,57 @@
 #include "base/io.h"
 #include "base/progress.h"
 #include "path/pack.h"
+#include "vxcap_time.h"
+#include "vxcap_unwrap.h"
+
+#define PART  ".part"
+#define TRUNC "_trunc."
 
 static const char AGE_MAGIC[] = "age-encryption.org/";
 
+/* ---- keys ---- */
+
 int vxcap_keys_read(struct vxcap_keys *keys, const char *path, struct err *err)
 {
+	seal_protect_process();
+	/* As seal_key_alloc: it hardens only. */
+	(void)mlock(keys, sizeof(*keys));
 	const int n = seal_identities_read(keys->identity + keys->n, VXCAP_IDENTITIES_MAX - keys->n,
 					   path, err);
 	if (n < 0)
 		return n;
-	keys->n += (unsigned)n;
+	for (int i = 0; i < n; i++)
+		keys->origin[keys->n++] = path;
 	return 0;
+}
+
+int vxcap_keys_option(struct vxcap_keys *keys, int option, const char *value, struct err *err)
+{
+	if (option == 'i')
+		return vxcap_keys_read(keys, value, err);
+	if (option != VXCAP_OPTION_UNWRAP)
+		return -ENOENT;
+	seal_protect_process();
+	keys->unwrap = value;
+	return 0;
+}
+
+struct unseal_keys vxcap_keys_unseal(const struct vxcap_keys *keys)
+{
+	return (struct unseal_keys){.identities = keys->identity,
+				    .n = keys->n,
+				    .unwrap = keys->unwrap ? vxcap_unwrap : NULL,
+				    .arg = (void *)keys->unwrap};
+}
+
+bool vxcap_keys_are_none(const struct vxcap_keys *keys)
+{
+	return keys->n == 0 && !keys->unwrap;
+}
+
+void vxcap_keys_wipe(struct vxcap_keys *keys)
+{
+	explicit_bzero(keys, sizeof(*keys));
 }
 
 /* ---- finding ---- */
@@ -40,7 +81,7 @@ static bool ends_with(const char *text, const char *end)
 static bool is_stored_name(const char *name)
 {
 	if (name[0] == '.')
-		return ends_with(name, ".part");
+		return ends_with(name, PART);
 	return ends_with(name, ".pcapng.zst") || ends_with(name, ".pcapng.zst.age");
 }
 
@@ -61,10 +102,42 @@ static int select_stored(const struct dirent *entry)
 	return is_stored_name(entry->d_name);
 }
 
+size_t vxcap_file_stem(const char *name, const char **stem)
+{
+	const char *const trunc = strstr(name, TRUNC);
+
+	*stem = name + (name[0] == '.');
+	if (name[0] == '.' && ends_with(name, PART))
+		return strlen(*stem) - strlen(PART);
+	return trunc && is_stored_name(name) ? (size_t)(trunc - name) : 0;
+}
+
+/* True when the name is that of a whole file: its stem, "_", the end's time. */
+static bool is_whole_of(const char *name, const char *stem, size_t len)
+{
+	uint64_t ignored;
+
+	return !strncmp(name, stem, len) && !strstr(name + len, TRUNC) &&
+	       vxcap_time_from_name(&ignored, name + len) && name[len] == '_';
+}
+
+/* Of the files of one folder, from the first on: those that were recovered into another. */
+static void find_recovered(struct vxcap_files *files, size_t first, size_t dir_len)
+{
+	for (size_t i = first; i < files->n; i++) {
+		const char *stem;
+		const size_t len = vxcap_file_stem(files->file[i].path + dir_len, &stem);
+		for (size_t j = first; j < files->n && len > 0; j++)
+			files->file[i].is_recovered |=
+				is_whole_of(files->file[j].path + dir_len, stem, len);
+	}
+}
+
 static int add_folder(struct vxcap_files *files, const char *dir, struct err *err)
 {
 	struct dirent **entries;
 	const int n = scandir(dir, &entries, select_stored, alphasort);
+	const size_t first = files->n;
 	int ret = 0;
 
 	if (n < 0)
@@ -79,7 +152,21 @@ static int add_folder(struct vxcap_files *files, const char *dir, struct err *er
 		free(entries[i]);
 	}
 	free(entries);
+	find_recovered(files, first, strlen(dir) + 1);
 	return ret;
+}
+
+void vxcap_files_leave_recovered(struct vxcap_files *files)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < files->n; i++) {
+		if (files->file[i].is_recovered)
+			free(files->file[i].path);
+		else
+			files->file[kept++] = files->file[i];
+	}
+	files->n = kept;
 }
 
 int vxcap_files_find(struct vxcap_files *files, char **paths, int n, struct err *err)
@@ -131,8 +218,7 @@ static ssize_t read_file(void *arg, uint64_t offset, void *buf, size_t len)
 	return io_read_at(file->fd, buf, len, offset);
 }
 
-/* Of the size that was looked up, also when the file has grown since. */
-static struct unseal_source sealed_source(struct vxcap_file *file)
+struct unseal_source vxcap_file_source(struct vxcap_file *file)
 {
 	return (struct unseal_source){.read = read_file, .arg = file, .size = file->size};
 }
@@ -153,17 +239,26 @@ static int look(struct vxcap_file *file, struct err *err)
 	file->size = (uint64_t)st.st_size;
 	file->dev = st.st_dev;
 	file->inode = st.st_ino;
-	file->is_part = name[0] == '.' && ends_with(name, ".part");
-	file->is_trunc = strstr(name, "_trunc.") || file->size == 0;
+	file->is_part = name[0] == '.' && ends_with(name, PART);
+	file->is_trunc = strstr(name, TRUNC) || file->size == 0;
 	file->recipients = 0;
 	const int ret = recognise(file, err);
 	if (ret || !file->is_sealed)
 		return ret;
-	const struct unseal_source source = sealed_source(file);
+	const struct unseal_source source = vxcap_file_source(file);
 	file->recipients = unseal_count_recipients(&source, &cause);
 	if (file->recipients < 0)
 		return err_set(err, file->recipients, "%s: %s", file->path, cause.text);
 	return 0;
+}
+
+int vxcap_file_hold(struct vxcap_file *file, struct err *err)
+{
+	const int ret = look(file, err);
+
+	if (ret)
+		vxcap_file_close(file);
+	return ret;
 }
 
 int vxcap_file_look(struct vxcap_file *file, struct err *err)
@@ -184,10 +279,25 @@ static ssize_t read_plain(void *arg, uint64_t offset, void *buf, size_t len)
 
 static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)
 {
-	const struct vxcap_file *file = arg;
+	struct vxcap_file *file = arg;
+	size_t done = 0;
 
 	progress_add(len);
-	return unseal_read(file->unseal, offset, buf, len);
+	/* A chunk at a time: what stands before an altered one is good. */
+	while (done < len) {
+		const size_t room = SEAL_CHUNK - (size_t)(offset + done) % SEAL_CHUNK;
+		const size_t want = len - done < room ? len - done : room;
+		const ssize_t n =
+			unseal_read(file->unseal, offset + done, (uint8_t *)buf + done, want);
+		if (n == -EBADMSG && offset + done < file->altered_at)
+			file->altered_at = offset + done;
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
 }
 
 static int open_content(struct vxcap_file *file, struct err *err)
@@ -195,11 +305,10 @@ static int open_content(struct vxcap_file *file, struct err *err)
 	struct unpack_source source = {.read = read_plain, .arg = file, .size = file->size};
 
 	if (file->is_sealed) {
-		if (file->keys->n == 0)
+		if (vxcap_keys_are_none(file->keys))
 			return err_set(err, -EACCES, "it is encrypted: name an identity with -i");
-		const struct unseal_source sealed = sealed_source(file);
-		const struct unseal_keys keys = {.identities = file->keys->identity,
-						 .n = file->keys->n};
+		const struct unseal_source sealed = vxcap_file_source(file);
+		const struct unseal_keys keys = vxcap_keys_unseal(file->keys);
 		const int ret = unseal_open(&file->unseal, &sealed, &keys, err);
 		if (ret)
 			return ret;
@@ -207,7 +316,14 @@ static int open_content(struct vxcap_file *file, struct err *err)
 		source.read = read_sealed;
 		source.size = unseal_size(file->unseal);
 	}
-	const int ret = unpack_open(&file->unpack, &source, err);
+	int ret = unpack_open(&file->unpack, &source, err);
+	/* A crash can leave zeros in the middle of a file: chunks that were not written out yet. */
+	if (ret == -EBADMSG && (file->is_trunc || file->ends_at_damage) &&
+	    file->altered_at < source.size) {
+		file->is_trunc = true;
+		source.size = file->altered_at;
+		ret = unpack_open(&file->unpack, &source, err);
+	}
 	if (!ret)
 		file->is_trunc |= unpack_is_cut(file->unpack);
 	return ret;
@@ -220,6 +336,7 @@ int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, stru
 
 	if (!ret && file->size > 0) {
 		file->keys = keys;
+		file->altered_at = UINT64_MAX;
 		ret = open_content(file, &cause);
 		if (ret)
 			err_set(err, ret, "%s: %s", file->path, cause.text);

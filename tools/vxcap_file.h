@@ -14,20 +14,43 @@
 
 #define VXCAP_IDENTITIES_MAX 64
 
+/* What opens sealed files. Zero, then filled by vxcap_keys_option. */
 struct vxcap_keys {
 	struct seal_identity identity[VXCAP_IDENTITIES_MAX];
+	const char *origin[VXCAP_IDENTITIES_MAX]; /* path that each was read from; borrowed */
 	unsigned n;
+	const char *unwrap; /* command, borrowed; NULL: none */
 };
 
-/* Adds the identities of a file that age-keygen made. */
+/* Options of every command that opens sealed files, for getopt_long. */
+#define VXCAP_KEYS_SHORT "i:"
+#define VXCAP_KEYS_LONG                                                                            \
+	{"identity", required_argument, NULL, 'i'},                                                \
+	{                                                                                          \
+		"unwrap", required_argument, NULL, VXCAP_OPTION_UNWRAP                             \
+	}
+enum { VXCAP_OPTION_UNWRAP = 1000 };
+
+/* Takes -i and --unwrap; value is borrowed. 0; -ENOENT: another option; else err says why. */
+int vxcap_keys_option(struct vxcap_keys *keys, int option, const char *value, struct err *err);
+/* Adds the identities of a file that age-keygen made; path is borrowed. From then on this process
+ * leaves no core dump and cannot be traced, and keys is not swapped while the limits allow. */
 int vxcap_keys_read(struct vxcap_keys *keys, const char *path, struct err *err);
+/* Borrowed by what unseal_open is given. */
+struct unseal_keys vxcap_keys_unseal(const struct vxcap_keys *keys);
+/* True: nothing can open a sealed file. */
+bool vxcap_keys_are_none(const struct vxcap_keys *keys);
+void vxcap_keys_wipe(struct vxcap_keys *keys);
 
 struct vxcap_file {
 	char *path; /* owned */
+	/* set before vxcap_file_open: an altered chunk ends the file, as if it were cut there */
+	bool ends_at_damage;
 	/* after vxcap_file_look */
 	uint64_t size, dev, inode;
 	bool is_sealed;
-	bool is_part;  /* by its name: being written, or left by a crash */
+	bool is_part;      /* by its name: being written, or left by a crash */
+	bool is_recovered; /* found in a folder, unfinished, beside the whole file made of it */
 	bool is_trunc; /* by its name, or after vxcap_file_open by its content: ends too early */
 	int recipients;
 	/* after vxcap_file_open */
@@ -35,6 +58,7 @@ struct vxcap_file {
 	int fd;
 	struct unseal *unseal; /* NULL: not sealed */
 	struct unpack *unpack; /* NULL: not open, or an empty file */
+	uint64_t altered_at;   /* least offset of the content that could not be read so far */
 };
 
 struct vxcap_files {
@@ -45,9 +69,20 @@ struct vxcap_files {
 /* The files that the command line names: files as they are, of folders the stored files by name. */
 int vxcap_files_find(struct vxcap_files *files, char **paths, int n, struct err *err);
 void vxcap_files_fini(struct vxcap_files *files);
+/* Leaves out those that is_recovered: their packets are in another file of the folder. */
+void vxcap_files_leave_recovered(struct vxcap_files *files);
+
+/* The sealed bytes of a file that is open, of the size that was looked up, also when it has grown
+ * since. Valid while the file is open. */
+struct unseal_source vxcap_file_source(struct vxcap_file *file);
+/* NAME_000007_20261121T230254Z of .NAME_000007_20261121T230254Z.part and of its trunc file: the
+ * length, 0 for any other name. *stem points into name. */
+size_t vxcap_file_stem(const char *name, const char **stem);
 
 /* What can be told without a key. -EBADMSG: no stored capture. */
 int vxcap_file_look(struct vxcap_file *file, struct err *err);
+/* The same, and keeps the file open. */
+int vxcap_file_hold(struct vxcap_file *file, struct err *err);
 /* Looks, and makes file->unpack usable; keys (borrowed) may be empty. */
 int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, struct err *err);
 /* Frees what open took; the file can be opened again. */

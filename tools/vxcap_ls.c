@@ -90,6 +90,8 @@ static struct summary summarise(const struct unpack *unpack)
 
 static const char *state_name(const struct vxcap_file *file)
 {
+	if (file->is_recovered)
+		return "recovered";
 	if (file->is_part)
 		return "open";
 	if (file->is_trunc)
@@ -135,7 +137,7 @@ static int list_file(const struct list *list, struct vxcap_file *file)
 		vxcap_say("%s", err.text);
 		return ret;
 	}
-	if (!file->is_sealed || list->keys.n > 0)
+	if (!file->is_sealed || !vxcap_keys_are_none(&list->keys))
 		ret = vxcap_file_open(file, &list->keys, &err);
 	progress_hide();
 	print_row(file, list->width);
@@ -178,17 +180,21 @@ static int list_files(struct list *list)
 
 int vxcap_ls(int argc, char **argv)
 {
-	static const struct option OPTIONS[] = {{"sessions", no_argument, NULL, 's'}, {0}};
+	static const struct option OPTIONS[] = {
+		VXCAP_KEYS_LONG, {"sessions", no_argument, NULL, 's'}, {0}};
 	struct list list = {.has_sessions = false};
 	struct err err;
 	int option, code = EXIT_FAILED;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "i:s", OPTIONS, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "s", OPTIONS, NULL)) != -1) {
+		const int ret = vxcap_keys_option(&list.keys, option, optarg, &err);
+
 		list.has_sessions |= option == 's';
-		if (option != 's' && option != 'i')
-			return vxcap_usage("ls takes -i IDENTITY, -s and paths, no more");
-		if (option == 'i' && vxcap_keys_read(&list.keys, optarg, &err)) {
+		if (ret == -ENOENT && option != 's')
+			return vxcap_usage(
+				"ls takes -i IDENTITY, --unwrap CMD, -s and paths, no more");
+		if (ret && ret != -ENOENT) {
 			vxcap_say("%s", err.text);
 			return EXIT_FAILED;
 		}
@@ -200,6 +206,6 @@ int vxcap_ls(int argc, char **argv)
 	else
 		code = list_files(&list);
 	vxcap_files_fini(&list.files);
-	explicit_bzero(&list.keys, sizeof(list.keys));
+	vxcap_keys_wipe(&list.keys);
 	return code;
 }

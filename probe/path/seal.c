@@ -8,14 +8,12 @@
 #include <string.h>
 
 #include "path/seal_key.h"
+#include "path/seal_stanza.h"
 
 #define SEALED_CHUNK (SEAL_CHUNK + SEAL_TAG)
-#define SHARE_LINE   "-> X25519 "
-#define MAC_LINE     "---"
-#define STANZA_LEN   (sizeof(SHARE_LINE) - 1 + SEAL_B64 + 1 + SEAL_B64 + 1)
 #define HEADER_MAX                                                                                 \
-	(sizeof(SEAL_VERSION) - 1 + SEAL_RECIPIENTS_MAX * STANZA_LEN + sizeof(MAC_LINE) - 1 + 1 +  \
-	 SEAL_B64 + 1 + SEAL_SALT)
+	(sizeof(SEAL_VERSION) - 1 + SEAL_RECIPIENTS_MAX * SEAL_STANZA_LEN + SEAL_MAC_LEN +         \
+	 SEAL_SALT)
 
 struct seal {
 	EVP_CIPHER_CTX *cipher; /* holds the payload key */
@@ -34,101 +32,27 @@ void seal_random(uint8_t *buf, size_t len)
 		abort();
 }
 
-/* Writes len bytes of ciphertext and the tag. */
-static int encrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		   size_t len, uint8_t *out)
-{
-	int n = 0;
-
-	/* Poly1305 alone comes of Final; a stream cipher has nothing left to give there. */
-	if (EVP_EncryptInit_ex(cipher, NULL, NULL, NULL, iv) != 1 ||
-	    EVP_EncryptUpdate(cipher, out, &n, in, (int)len) != 1 ||
-	    EVP_EncryptFinal_ex(cipher, out + len, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG, out + len) != 1)
-		return -EIO;
-	return 0;
-}
-
-static uint8_t *put_text(uint8_t *p, const char *text)
-{
-	const size_t len = strlen(text);
-
-	memcpy(p, text, len);
-	return p + len;
-}
-
-static uint8_t *put_base64(uint8_t *p, const uint8_t bytes[static SEAL_KEY])
-{
-	uint8_t text[SEAL_B64 + 2]; /* OpenSSL adds one '=' and a NUL */
-
-	(void)EVP_EncodeBlock(text, bytes, SEAL_KEY);
-	memcpy(p, text, SEAL_B64);
-	return p + SEAL_B64;
-}
-
-/* Wraps the file key for one recipient under an ephemeral key of its own. */
-static int wrap_file_key(const struct seal *seal, const struct seal_recipient *recipient,
-			 seal_random_fn random, uint8_t share[static SEAL_KEY],
-			 uint8_t body[static SEAL_FILE_KEY + SEAL_TAG])
-{
-	static const uint8_t iv[SEAL_IV]; /* zero: the wrap key is used once */
-	uint8_t secret[SEAL_KEY], key[SEAL_KEY];
-
-	random(secret, sizeof(secret));
-	int ret = seal_key_public(secret, share);
-	if (!ret)
-		ret = seal_key_wrap(secret, recipient->x25519, share, recipient->x25519, key);
-	EVP_CIPHER_CTX *cipher = ret ? NULL : seal_key_cipher(key, true);
-	if (!ret)
-		ret = cipher ? encrypt(cipher, iv, seal->file_key, SEAL_FILE_KEY, body) : -EIO;
-	EVP_CIPHER_CTX_free(cipher);
-	OPENSSL_cleanse(key, sizeof(key));
-	OPENSSL_cleanse(secret, sizeof(secret));
-	return ret;
-}
-
-static int put_stanza(uint8_t **p, const struct seal *seal, const struct seal_recipient *recipient,
-		      seal_random_fn random, struct err *err)
-{
-	uint8_t share[SEAL_KEY], body[SEAL_FILE_KEY + SEAL_TAG];
-	char text[64];
-
-	const int ret = wrap_file_key(seal, recipient, random, share, body);
-	if (ret) {
-		seal_recipient_format(recipient, text);
-		return err_set(err, ret == -EBADMSG ? -EINVAL : ret,
-			       "cannot encrypt to recipient %s: %s", text,
-			       ret == -EBADMSG ? "it is no valid key" : "OpenSSL refuses");
-	}
-	*p = put_text(*p, SHARE_LINE);
-	*p = put_base64(*p, share);
-	*p = put_text(*p, "\n");
-	*p = put_base64(*p, body);
-	*p = put_text(*p, "\n");
-	return 0;
-}
-
 static int make_header(struct seal *seal, const struct seal_recipient *recipients, unsigned n,
 		       seal_random_fn random, struct err *err)
 {
-	uint8_t mac[SEAL_MAC], *p = put_text(seal->header, SEAL_VERSION);
+	size_t len = sizeof(SEAL_VERSION) - 1;
 
-	for (unsigned i = 0; i < n; i++) {
-		const int ret = put_stanza(&p, seal, &recipients[i], random, err);
+	memcpy(seal->header, SEAL_VERSION, len);
+	for (unsigned i = 0; i < n; i++, len += SEAL_STANZA_LEN) {
+		const int ret = seal_stanza_put(seal->header + len, seal->file_key, &recipients[i],
+						random, err);
 		if (ret)
 			return ret;
 	}
-	p = put_text(p, MAC_LINE);
-	if (seal_key_mac(seal->file_key, seal->header, (size_t)(p - seal->header), mac))
-		return err_set(err, -EIO, "cannot seal the file's header: OpenSSL refuses");
-	p = put_text(p, " ");
-	p = put_base64(p, mac);
-	p = put_text(p, "\n");
-	random(p, SEAL_SALT);
-	seal->cipher = seal_key_payload(seal->file_key, p, true);
+	const int ret = seal_stanza_put_mac(seal->header, len, seal->file_key, err);
+	if (ret)
+		return ret;
+	len += SEAL_MAC_LEN;
+	random(seal->header + len, SEAL_SALT);
+	seal->cipher = seal_key_payload(seal->file_key, seal->header + len, true);
 	if (!seal->cipher)
 		return err_set(err, -EIO, "cannot make the file's key: OpenSSL refuses");
-	seal->header_len = (size_t)(p - seal->header) + SEAL_SALT;
+	seal->header_len = len + SEAL_SALT;
 	return 0;
 }
 
@@ -186,7 +110,7 @@ static int seal_chunk(struct seal *seal, bool is_last, uint8_t *out, size_t *out
 	uint8_t iv[SEAL_IV];
 
 	seal_key_iv(seal->chunk++, is_last, iv);
-	const int ret = encrypt(seal->cipher, iv, seal->plain, seal->held, out);
+	const int ret = seal_key_encrypt(seal->cipher, iv, seal->plain, seal->held, out);
 	*out_len = ret ? 0 : seal->held + SEAL_TAG;
 	seal->held = 0;
 	return ret;

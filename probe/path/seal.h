@@ -50,6 +50,10 @@ int seal_update(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out, 
 /* Gives the last chunk. Nothing may follow. */
 int seal_final(struct seal *seal, uint8_t *out, size_t *out_len);
 
+/* From here on this process leaves no core dump, and no other of its user may trace it: for whoever
+ * has keys in memory. Cannot fail in a way that matters: what the kernel refuses, it leaves. */
+void seal_protect_process(void);
+
 /* ---- reading ---- */
 
 struct seal_identity {
@@ -102,12 +106,35 @@ void unseal_close(struct unseal *unseal);
 
 /* Number of recipients of any kind in the header, without any key. -EBADMSG: not an age file. */
 int unseal_count_recipients(const struct unseal_source *source, struct err *err);
+/* Shows visit every stanza of the header: its kind, visible characters only and cut to
+ * UNSEAL_KIND_LEN - 1; number of the first identity that opens it, or -1. unwrap is not asked, and
+ * the MAC not checked. Returns the number of stanzas; -EBADMSG: not an age file. */
+#define UNSEAL_KIND_LEN 24
+typedef void (*unseal_stanza_fn)(void *arg, const char *kind, int identity);
+int unseal_stanzas(const struct unseal_source *source, const struct unseal_keys *keys,
+		   unseal_stanza_fn visit, void *arg, struct err *err);
+
+/* The head of a file with recipients added: the same file key and salt, every old stanza, a new
+ * MAC. len bytes take the place of the file's first old_len; the payload stays as it is. */
+#define SEAL_REWRAP_MAX 65536u
+struct seal_rewrapped {
+	size_t len, old_len;
+	uint8_t header[SEAL_REWRAP_MAX];
+};
+
+/* -EINVAL: the recipients are none, too many for a head of SEAL_REWRAP_MAX bytes, no valid keys, or
+ * would stand beside a passphrase; else as unseal_open. */
+int seal_rewrap(const struct unseal_source *source, const struct unseal_keys *keys,
+		const struct seal_recipient *recipients, unsigned n, seal_random_fn random,
+		struct seal_rewrapped *out, struct err *err);
 
 /* True when the last chunk is there and authentic: the file is as its writer closed it. Becomes
  * false, and size less, when a read finds a last chunk before the end. */
 bool unseal_is_complete(const struct unseal *unseal);
 /* Plaintext bytes that can be read: of a cut file, those of the whole authentic chunks. */
 uint64_t unseal_size(const struct unseal *unseal);
+/* Bytes of the file, from its first, that size bytes of plaintext take. */
+uint64_t unseal_stored(const struct unseal *unseal, uint64_t size);
 /* Reads authenticated plaintext at any offset. Short only at the end. -EBADMSG: a chunk was
  * altered. Keeps the last chunk, so that sequential small reads decrypt each once. */
 ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t len);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "path/seal.h"
@@ -241,6 +243,16 @@ void seal_key_free(void *memory, size_t size)
 	(void)munmap(memory, size);
 }
 
+void seal_protect_process(void)
+{
+	const struct rlimit none = {0};
+
+	/* The limit also for what this process starts; a pipe in core_pattern knows no limit, and
+	 * for it a process that is not dumpable is not there. */
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 int seal_key_public(const uint8_t secret[static SEAL_KEY], uint8_t out[static SEAL_KEY])
 {
 	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, SEAL_KEY);
@@ -349,4 +361,32 @@ void seal_key_iv(uint64_t i, bool is_last, uint8_t out[static SEAL_IV])
 	for (unsigned byte = 0; byte < 8; byte++)
 		out[10 - byte] = (uint8_t)(i >> 8 * byte);
 	out[11] = is_last;
+}
+
+int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
+		     size_t len, uint8_t *out)
+{
+	int n = 0;
+
+	/* Poly1305 alone comes of Final; a stream cipher has nothing left to give there. */
+	if (EVP_EncryptInit_ex(cipher, NULL, NULL, NULL, iv) != 1 ||
+	    EVP_EncryptUpdate(cipher, out, &n, in, (int)len) != 1 ||
+	    EVP_EncryptFinal_ex(cipher, out + len, &n) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG, out + len) != 1)
+		return -EIO;
+	return 0;
+}
+
+int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
+		     size_t len, uint8_t *out)
+{
+	int n = 0;
+
+	if (EVP_DecryptInit_ex(cipher, NULL, NULL, NULL, iv) == 1 &&
+	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG, (void *)(in + len)) == 1 &&
+	    EVP_DecryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
+	    EVP_DecryptFinal_ex(cipher, out + len, &n) == 1)
+		return 0;
+	OPENSSL_cleanse(out, len);
+	return -EBADMSG;
 }

@@ -45,3 +45,10 @@ EVP_CIPHER_CTX *seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
 				 const uint8_t salt[static SEAL_SALT], bool encrypt);
 /* IV of payload chunk i: 11 bytes big endian, then 1 for the last chunk (age.md, "Payload"). */
 void seal_key_iv(uint64_t i, bool is_last, uint8_t out[static SEAL_IV]);
+
+/* Writes len bytes of ciphertext and the tag. -EIO. */
+int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
+		     size_t len, uint8_t *out);
+/* Turns len bytes of ciphertext and the tag into len bytes. -EBADMSG: not authentic, out wiped. */
+int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
+		     size_t len, uint8_t *out);

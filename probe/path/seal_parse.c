@@ -127,7 +127,9 @@ static bool read_x25519(const struct raw_stanza *raw, struct seal_stanza *out)
 {
 	uint8_t share[LINE_BYTES];
 
-	*out = (struct seal_stanza){.is_x25519 = line_is(raw->args[0], "X25519")};
+	*out = (struct seal_stanza){.kind = (const char *)raw->args[0].p,
+				    .kind_len = raw->args[0].len,
+				    .is_x25519 = line_is(raw->args[0], "X25519")};
 	if (!out->is_x25519)
 		return true;
 	if (raw->n_args != 2 || base64_decode(raw->args[1], share) != SEAL_KEY ||

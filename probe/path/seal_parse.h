@@ -7,7 +7,7 @@
  *   --- MAC
  *   16 bytes of salt, then the payload
  *
- * Internal to seal_unseal.c. Stateless, allocates nothing. As strict as age.md asks and its test
+ * Internal to seal*.c. Stateless, allocates nothing. As strict as age.md asks and its test
  * vectors check; every length is bounded by the buffer's.
  */
 #pragma once
@@ -20,6 +20,8 @@
 #define SEAL_PARSE_MAX 65536u
 
 struct seal_stanza {
+	const char *kind; /* kind_len visible characters in the buffer parsed */
+	size_t kind_len;
 	bool is_x25519; /* else the rest is zero */
 	uint8_t share[SEAL_KEY];
 	uint8_t body[SEAL_FILE_KEY + SEAL_TAG]; /* the file key, wrapped */

@@ -8,7 +8,7 @@
 
 #include "base/io.h"
 #include "path/seal_key.h"
-#include "path/seal_parse.h"
+#include "path/seal_stanza.h"
 
 #define SEALED_CHUNK (SEAL_CHUNK + SEAL_TAG)
 #define NO_CHUNK     UINT64_MAX
@@ -39,108 +39,6 @@ int unseal_source_of(struct unseal_source *out, int fd)
 		return -errno;
 	*out = (struct unseal_source){
 		.read = read_fd, .arg = (void *)(intptr_t)fd, .size = (uint64_t)st.st_size};
-	return 0;
-}
-
-/* Reads the head of the file into buf and takes it apart; *head points into buf. */
-static int read_head(const struct unseal_source *source, uint8_t buf[static SEAL_PARSE_MAX],
-		     struct seal_head *head, struct err *err)
-{
-	const size_t want = source->size < SEAL_PARSE_MAX ? (size_t)source->size : SEAL_PARSE_MAX;
-	const ssize_t len = source->read(source->arg, 0, buf, want);
-
-	if (len < 0)
-		return err_set(err, (int)len, "cannot read the age header: %s",
-			       strerror((int)-len));
-	return seal_parse_head(buf, (size_t)len, head, err);
-}
-
-/* Turns len bytes of ciphertext and the tag into len bytes. -EBADMSG: not authentic, out wiped. */
-static int decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		   size_t len, uint8_t *out)
-{
-	int n = 0;
-
-	if (EVP_DecryptInit_ex(cipher, NULL, NULL, NULL, iv) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG, (void *)(in + len)) == 1 &&
-	    EVP_DecryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
-	    EVP_DecryptFinal_ex(cipher, out + len, &n) == 1)
-		return 0;
-	OPENSSL_cleanse(out, len);
-	return -EBADMSG;
-}
-
-/* -EACCES: the stanza is not for this identity. */
-static int unwrap_file_key(const struct seal_stanza *stanza, const struct seal_identity *identity,
-			   uint8_t out[static SEAL_FILE_KEY])
-{
-	static const uint8_t iv[SEAL_IV]; /* zero: the wrap key is used once */
-	uint8_t key[SEAL_KEY];
-	struct seal_recipient own;
-
-	if (!stanza->is_x25519)
-		return -EACCES;
-	int ret = seal_identity_recipient(identity, &own);
-	if (!ret)
-		ret = seal_key_wrap(identity->secret, stanza->share, stanza->share, own.x25519,
-				    key);
-	if (ret)
-		return ret;
-	EVP_CIPHER_CTX *cipher = seal_key_cipher(key, false);
-	OPENSSL_cleanse(key, sizeof(key));
-	if (!cipher)
-		return -EIO;
-	ret = decrypt(cipher, iv, stanza->body, SEAL_FILE_KEY, out);
-	EVP_CIPHER_CTX_free(cipher);
-	return ret == -EBADMSG ? -EACCES : ret;
-}
-
-/* The file key from the first stanza that an identity opens. -EACCES: none does. */
-static int try_identities(struct unseal *unseal, const struct seal_head *head,
-			  const struct unseal_keys *keys, struct err *err)
-{
-	const uint8_t *p = head->stanzas;
-	struct seal_stanza stanza;
-
-	while (seal_parse_stanza(&p, head->stanzas_end, &stanza)) {
-		for (unsigned i = 0; i < keys->n; i++) {
-			const int ret =
-				unwrap_file_key(&stanza, &keys->identities[i], unseal->file_key);
-			if (ret == -EBADMSG)
-				return err_set(err, ret,
-					       "the age header holds a share of low order, which "
-					       "no honest writer makes");
-			if (ret != -EACCES)
-				return ret ? err_set(err, ret, "OpenSSL refuses X25519") : 0;
-		}
-	}
-	return err_set(err, -EACCES,
-		       "none of the %u identities given opens this file, which is sealed to %u "
-		       "recipients; give the key of one of them",
-		       keys->n, head->n_stanzas);
-}
-
-static int find_file_key(struct unseal *unseal, const struct seal_head *head,
-			 const struct unseal_keys *keys, struct err *err)
-{
-	const int ret = try_identities(unseal, head, keys, err);
-
-	if (ret != -EACCES || !keys->unwrap)
-		return ret;
-	return keys->unwrap(keys->arg, (const char *)head->stanzas,
-			    (size_t)(head->stanzas_end - head->stanzas), unseal->file_key, err);
-}
-
-static int check_mac(const struct unseal *unseal, const struct seal_head *head, struct err *err)
-{
-	uint8_t mac[SEAL_MAC];
-
-	if (seal_key_mac(unseal->file_key, unseal->sealed, head->mac_len, mac))
-		return err_set(err, -EIO, "cannot check the age header: OpenSSL refuses");
-	if (CRYPTO_memcmp(mac, head->mac, SEAL_MAC) != 0)
-		return err_set(err, -EBADMSG,
-			       "the age header was altered, or the key unwrapped is another "
-			       "file's: its MAC does not match; restore the file from a copy");
 	return 0;
 }
 
@@ -177,8 +75,8 @@ static int decrypt_chunk(struct unseal *unseal, uint64_t i, bool is_last)
 
 	seal_key_iv(i, is_last, iv);
 	unseal->chunk = NO_CHUNK;
-	const int ret =
-		decrypt(unseal->cipher, iv, unseal->sealed, chunk_len(unseal, i), unseal->plain);
+	const int ret = seal_key_decrypt(unseal->cipher, iv, unseal->sealed, chunk_len(unseal, i),
+					 unseal->plain);
 	if (!ret)
 		unseal->chunk = i;
 	return ret;
@@ -248,11 +146,9 @@ static int unlock(struct unseal *unseal, const struct unseal_keys *keys, struct 
 {
 	struct seal_head head;
 
-	int ret = read_head(&unseal->source, unseal->sealed, &head, err);
+	int ret = seal_stanza_read(&unseal->source, unseal->sealed, &head, err);
 	if (!ret)
-		ret = find_file_key(unseal, &head, keys, err);
-	if (!ret)
-		ret = check_mac(unseal, &head, err);
+		ret = seal_stanza_open(unseal->sealed, &head, keys, unseal->file_key, err);
 	if (ret)
 		return ret;
 	unseal->payload = head.len;
@@ -290,15 +186,6 @@ void unseal_close(struct unseal *unseal)
 	seal_key_free(unseal, sizeof(*unseal));
 }
 
-int unseal_count_recipients(const struct unseal_source *source, struct err *err)
-{
-	uint8_t buf[SEAL_PARSE_MAX];
-	struct seal_head head;
-
-	const int ret = read_head(source, buf, &head, err);
-	return ret ? ret : (int)head.n_stanzas;
-}
-
 bool unseal_is_complete(const struct unseal *unseal)
 {
 	return unseal->is_complete;
@@ -307,6 +194,11 @@ bool unseal_is_complete(const struct unseal *unseal)
 uint64_t unseal_size(const struct unseal *unseal)
 {
 	return unseal->size;
+}
+
+uint64_t unseal_stored(const struct unseal *unseal, uint64_t size)
+{
+	return unseal->payload + size + (size + SEAL_CHUNK - 1) / SEAL_CHUNK * SEAL_TAG;
 }
 
 /* Brings chunk i, which begins below size, into plain. */
