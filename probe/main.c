@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "config/config.h"
 #include "doctor/doctor.h"
 #include "run/live.h"
@@ -88,6 +89,8 @@ static int check(int argc, char **argv)
 	config_summary(&config, summary, sizeof(summary));
 	if (!code)
 		printf("%s: ok: %s\n", config.file, summary);
+	if (!code && config_warning(&config))
+		log_line("%s", config_warning(&config));
 	config_close(&config);
 	return code;
 }

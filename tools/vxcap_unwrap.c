@@ -238,7 +238,7 @@ static int run(struct command *command, uint8_t file_key[static SEAL_FILE_KEY], 
 int vxcap_unwrap(void *arg, const char *stanzas, size_t len, uint8_t file_key[static SEAL_FILE_KEY],
 		 struct err *err)
 {
-	struct command *command = seal_key_alloc(sizeof(*command));
+	struct command *command = seal_key_alloc(sizeof(*command), sizeof(*command));
 
 	if (!command)
 		return err_set(err, -ENOMEM, "out of memory");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/names.h"
+#include "config/recipients.h"
 #include "config/setting.h"
 
 static int check_names(const struct config *c, uint32_t *n, struct err *err)
@@ -72,4 +73,12 @@ void config_summary(const struct config *c, char *out, size_t len)
 		(void)snprintf(sessions, sizeof(sessions), "no names, all sessions: %s", policy);
 	(void)snprintf(out, len, "captures %s into %s, files %s; %s", c->interface, c->dir, readers,
 		       sessions);
+}
+
+const char *config_warning(const struct config *c)
+{
+	if (recipients_distinct(c->recipients, c->n_recipients) != 1)
+		return NULL;
+	return "warning: files are encrypted to one recipient alone: who loses that identity loses "
+	       "them all; give a second -r, whose identity is kept elsewhere";
 }

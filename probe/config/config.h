@@ -79,5 +79,8 @@ int config_check_files(const struct config *config, struct err *err);
 /* One line for people: what a run with it would do. */
 void config_summary(const struct config *config, char *out, size_t len);
 
+/* A sentence on what is allowed and unwise; NULL: nothing is. */
+const char *config_warning(const struct config *config);
+
 /* The help text of a command. */
 void config_help(enum config_command command);

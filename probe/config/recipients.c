@@ -60,3 +60,18 @@ int recipients_read(struct seal_recipient *out, unsigned *n, const char *path, s
 	(void)fclose(file);
 	return ret;
 }
+
+unsigned recipients_distinct(const struct seal_recipient *recipients, unsigned n)
+{
+	unsigned distinct = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned before = 0;
+
+		while (before < i &&
+		       memcmp(&recipients[before], &recipients[i], sizeof(*recipients)))
+			before++;
+		distinct += before == i;
+	}
+	return distinct;
+}

@@ -13,3 +13,6 @@
  * none ("FILE:LINE: sentence"), they or the lines are too many, or there is not one; -errno: it
  * cannot be read. */
 int recipients_read(struct seal_recipient *out, unsigned *n, const char *path, struct err *err);
+
+/* How many of them differ: a key that is given twice is one. */
+unsigned recipients_distinct(const struct seal_recipient *recipients, unsigned n);

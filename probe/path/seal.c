@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +17,14 @@
 	 SEAL_SALT)
 
 struct seal {
-	EVP_CIPHER_CTX *cipher; /* holds the payload key */
-	uint64_t chunk;         /* number of the next chunk; with the key it is never used twice */
+	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when seal_open returns */
+	uint8_t key[SEAL_KEY];           /* the payload's */
+	/* up to here locked */
+	EVP_CIPHER_CTX *cipher;
+	uint64_t chunk; /* number of the next chunk; with the key it is never used twice */
 	size_t header_len;
 	size_t held; /* bytes of plain */
 	bool is_ended;
-	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when seal_open returns */
 	uint8_t header[HEADER_MAX];
 	uint8_t plain[SEAL_CHUNK];
 };
@@ -49,8 +52,8 @@ static int make_header(struct seal *seal, const struct seal_recipient *recipient
 		return ret;
 	len += SEAL_MAC_LEN;
 	random(seal->header + len, SEAL_SALT);
-	seal->cipher = seal_key_payload(seal->file_key, seal->header + len, true);
-	if (!seal->cipher)
+	seal->cipher = seal_key_cipher(true);
+	if (!seal->cipher || seal_key_payload(seal->file_key, seal->header + len, seal->key))
 		return err_set(err, -EIO, "cannot make the file's key: OpenSSL refuses");
 	seal->header_len = len + SEAL_SALT;
 	return 0;
@@ -62,7 +65,7 @@ int seal_open(struct seal **out, const struct seal_recipient *recipients, unsign
 	if (n == 0 || n > SEAL_RECIPIENTS_MAX)
 		return err_set(err, -EINVAL, "%u recipients; a file takes 1 to %d", n,
 			       SEAL_RECIPIENTS_MAX);
-	struct seal *seal = seal_key_alloc(sizeof(*seal));
+	struct seal *seal = seal_key_alloc(sizeof(*seal), offsetof(struct seal, cipher));
 	if (!seal)
 		return err_set(err, -ENOMEM, "out of memory");
 	random(seal->file_key, SEAL_FILE_KEY);
@@ -110,7 +113,7 @@ static int seal_chunk(struct seal *seal, bool is_last, uint8_t *out, size_t *out
 	uint8_t iv[SEAL_IV];
 
 	seal_key_iv(seal->chunk++, is_last, iv);
-	const int ret = seal_key_encrypt(seal->cipher, iv, seal->plain, seal->held, out);
+	const int ret = seal_key_encrypt(seal->cipher, seal->key, iv, seal->plain, seal->held, out);
 	*out_len = ret ? 0 : seal->held + SEAL_TAG;
 	seal->held = 0;
 	return ret;

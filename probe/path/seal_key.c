@@ -204,7 +204,7 @@ static int identities_parse(const char *p, const char *end, struct seal_identity
 
 int seal_identities_read(struct seal_identity *out, unsigned max, const char *path, struct err *err)
 {
-	char *text = seal_key_alloc(IDENTITY_FILE_MAX);
+	char *text = seal_key_alloc(IDENTITY_FILE_MAX, IDENTITY_FILE_MAX);
 
 	if (!text)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -223,14 +223,14 @@ int seal_identity_recipient(const struct seal_identity *identity, struct seal_re
 	return seal_key_public(identity->secret, out->x25519);
 }
 
-void *seal_key_alloc(size_t size)
+void *seal_key_alloc(size_t size, size_t locked)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
 	/* Both harden only; beyond RLIMIT_MEMLOCK or on an old kernel the keys still work. */
-	(void)mlock(memory, size);
+	(void)mlock(memory, locked);
 	(void)madvise(memory, size, MADV_DONTDUMP);
 	return memory;
 }
@@ -333,26 +333,29 @@ int seal_key_mac(const uint8_t file_key[static SEAL_FILE_KEY], const uint8_t *he
 	return ret;
 }
 
-EVP_CIPHER_CTX *seal_key_cipher(const uint8_t key[static SEAL_KEY], bool encrypt)
+int seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
+		     const uint8_t salt[static SEAL_SALT], uint8_t out[static SEAL_KEY])
+{
+	return hkdf(file_key, SEAL_FILE_KEY, salt, SEAL_SALT, "payload", out);
+}
+
+EVP_CIPHER_CTX *seal_key_cipher(bool encrypt)
 {
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
 
 	if (cipher &&
-	    EVP_CipherInit_ex(cipher, EVP_chacha20_poly1305(), NULL, key, NULL, encrypt) == 1)
+	    EVP_CipherInit_ex(cipher, EVP_chacha20_poly1305(), NULL, NULL, NULL, encrypt) == 1)
 		return cipher;
 	EVP_CIPHER_CTX_free(cipher);
 	return NULL;
 }
 
-EVP_CIPHER_CTX *seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
-				 const uint8_t salt[static SEAL_SALT], bool encrypt)
+/* Takes the key's place in the context. */
+static void forget_key(EVP_CIPHER_CTX *cipher)
 {
-	uint8_t key[SEAL_KEY];
-	const int ret = hkdf(file_key, SEAL_FILE_KEY, salt, SEAL_SALT, "payload", key);
-	EVP_CIPHER_CTX *cipher = ret ? NULL : seal_key_cipher(key, encrypt);
+	static const uint8_t none[SEAL_KEY];
 
-	OPENSSL_cleanse(key, sizeof(key));
-	return cipher;
+	(void)EVP_CipherInit_ex(cipher, NULL, NULL, none, NULL, -1);
 }
 
 void seal_key_iv(uint64_t i, bool is_last, uint8_t out[static SEAL_IV])
@@ -363,29 +366,33 @@ void seal_key_iv(uint64_t i, bool is_last, uint8_t out[static SEAL_IV])
 	out[11] = is_last;
 }
 
-int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		     size_t len, uint8_t *out)
+int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t key[static SEAL_KEY],
+		     const uint8_t iv[static SEAL_IV], const uint8_t *in, size_t len, uint8_t *out)
 {
 	int n = 0;
 
 	/* Poly1305 alone comes of Final; a stream cipher has nothing left to give there. */
-	if (EVP_EncryptInit_ex(cipher, NULL, NULL, NULL, iv) != 1 ||
-	    EVP_EncryptUpdate(cipher, out, &n, in, (int)len) != 1 ||
-	    EVP_EncryptFinal_ex(cipher, out + len, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG, out + len) != 1)
-		return -EIO;
-	return 0;
+	const bool is_done =
+		EVP_EncryptInit_ex(cipher, NULL, NULL, key, iv) == 1 &&
+		EVP_EncryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
+		EVP_EncryptFinal_ex(cipher, out + len, &n) == 1 &&
+		EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG, out + len) == 1;
+	forget_key(cipher);
+	return is_done ? 0 : -EIO;
 }
 
-int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		     size_t len, uint8_t *out)
+int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t key[static SEAL_KEY],
+		     const uint8_t iv[static SEAL_IV], const uint8_t *in, size_t len, uint8_t *out)
 {
 	int n = 0;
 
-	if (EVP_DecryptInit_ex(cipher, NULL, NULL, NULL, iv) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG, (void *)(in + len)) == 1 &&
-	    EVP_DecryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
-	    EVP_DecryptFinal_ex(cipher, out + len, &n) == 1)
+	const bool is_authentic = EVP_DecryptInit_ex(cipher, NULL, NULL, key, iv) == 1 &&
+				  EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG,
+						      (void *)(in + len)) == 1 &&
+				  EVP_DecryptUpdate(cipher, out, &n, in, (int)len) == 1 &&
+				  EVP_DecryptFinal_ex(cipher, out + len, &n) == 1;
+	forget_key(cipher);
+	if (is_authentic)
 		return 0;
 	OPENSSL_cleanse(out, len);
 	return -EBADMSG;

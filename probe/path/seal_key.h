@@ -22,9 +22,10 @@
 #define SEAL_IV      12u
 #define SEAL_B64     43u /* 32 bytes in base64 without padding */
 
-/* Zeroed memory that is left out of core dumps and, while RLIMIT_MEMLOCK allows, never swapped.
- * The caller's, until seal_key_free, which wipes it and takes NULL. */
-void *seal_key_alloc(size_t size);
+/* Zeroed memory that is left out of core dumps; the first locked bytes of it, where the keys are to
+ * lie, are never swapped while RLIMIT_MEMLOCK allows: 8 MiB by default, in pages, so 2,000 files
+ * that lock one each. The caller's, until seal_key_free, which wipes it and takes NULL. */
+void *seal_key_alloc(size_t size, size_t locked);
 void seal_key_free(void *memory, size_t size);
 
 int seal_key_public(const uint8_t secret[static SEAL_KEY], uint8_t out[static SEAL_KEY]);
@@ -38,17 +39,19 @@ int seal_key_wrap(const uint8_t secret[static SEAL_KEY], const uint8_t peer[stat
 int seal_key_mac(const uint8_t file_key[static SEAL_FILE_KEY], const uint8_t *header, size_t len,
 		 uint8_t out[static SEAL_MAC]);
 
-/* ChaCha20-Poly1305 contexts, the caller's to EVP_CIPHER_CTX_free, which wipes them; NULL: OpenSSL
- * refuses. OpenSSL keeps its copy of the key on its own heap, which cannot be locked from here. */
-EVP_CIPHER_CTX *seal_key_cipher(const uint8_t key[static SEAL_KEY], bool encrypt);
-EVP_CIPHER_CTX *seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
-				 const uint8_t salt[static SEAL_SALT], bool encrypt);
+/* The key of the payload's chunks. */
+int seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
+		     const uint8_t salt[static SEAL_SALT], uint8_t out[static SEAL_KEY]);
+/* A ChaCha20-Poly1305 context, the caller's to EVP_CIPHER_CTX_free; NULL: OpenSSL refuses. OpenSSL
+ * has it on its own heap, which cannot be locked from here: so it holds a key only while
+ * seal_key_encrypt or seal_key_decrypt runs. */
+EVP_CIPHER_CTX *seal_key_cipher(bool encrypt);
 /* IV of payload chunk i: 11 bytes big endian, then 1 for the last chunk (age.md, "Payload"). */
 void seal_key_iv(uint64_t i, bool is_last, uint8_t out[static SEAL_IV]);
 
 /* Writes len bytes of ciphertext and the tag. -EIO. */
-int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		     size_t len, uint8_t *out);
+int seal_key_encrypt(EVP_CIPHER_CTX *cipher, const uint8_t key[static SEAL_KEY],
+		     const uint8_t iv[static SEAL_IV], const uint8_t *in, size_t len, uint8_t *out);
 /* Turns len bytes of ciphertext and the tag into len bytes. -EBADMSG: not authentic, out wiped. */
-int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t iv[static SEAL_IV], const uint8_t *in,
-		     size_t len, uint8_t *out);
+int seal_key_decrypt(EVP_CIPHER_CTX *cipher, const uint8_t key[static SEAL_KEY],
+		     const uint8_t iv[static SEAL_IV], const uint8_t *in, size_t len, uint8_t *out);

@@ -30,7 +30,7 @@ static int who_opens(const struct seal_stanza *stanza, const struct unseal_keys 
 int unseal_stanzas(const struct unseal_source *source, const struct unseal_keys *keys,
 		   unseal_stanza_fn visit, void *arg, struct err *err)
 {
-	struct opened *opened = seal_key_alloc(sizeof(*opened));
+	struct opened *opened = seal_key_alloc(sizeof(*opened), sizeof(*opened));
 	struct seal_stanza stanza;
 
 	if (!opened)
@@ -102,7 +102,7 @@ int seal_rewrap(const struct unseal_source *source, const struct unseal_keys *ke
 		const struct seal_recipient *recipients, unsigned n, seal_random_fn random,
 		struct seal_rewrapped *out, struct err *err)
 {
-	struct opened *opened = seal_key_alloc(sizeof(*opened));
+	struct opened *opened = seal_key_alloc(sizeof(*opened), sizeof(*opened));
 
 	if (!opened)
 		return err_set(err, -ENOMEM, "out of memory");

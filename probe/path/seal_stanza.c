@@ -37,9 +37,9 @@ static int wrap(const uint8_t file_key[static SEAL_FILE_KEY],
 	int ret = seal_key_public(secret, share);
 	if (!ret)
 		ret = seal_key_wrap(secret, recipient->x25519, share, recipient->x25519, key);
-	EVP_CIPHER_CTX *cipher = ret ? NULL : seal_key_cipher(key, true);
+	EVP_CIPHER_CTX *cipher = ret ? NULL : seal_key_cipher(true);
 	if (!ret)
-		ret = cipher ? seal_key_encrypt(cipher, zero_iv, file_key, SEAL_FILE_KEY, body)
+		ret = cipher ? seal_key_encrypt(cipher, key, zero_iv, file_key, SEAL_FILE_KEY, body)
 			     : -EIO;
 	EVP_CIPHER_CTX_free(cipher);
 	OPENSSL_cleanse(key, sizeof(key));
@@ -107,12 +107,11 @@ int seal_stanza_unwrap(const struct seal_stanza *stanza, const struct seal_ident
 				    key);
 	if (ret)
 		return ret;
-	EVP_CIPHER_CTX *cipher = seal_key_cipher(key, false);
-	OPENSSL_cleanse(key, sizeof(key));
-	if (!cipher)
-		return -EIO;
-	ret = seal_key_decrypt(cipher, zero_iv, stanza->body, SEAL_FILE_KEY, file_key);
+	EVP_CIPHER_CTX *cipher = seal_key_cipher(false);
+	ret = cipher ? seal_key_decrypt(cipher, key, zero_iv, stanza->body, SEAL_FILE_KEY, file_key)
+		     : -EIO;
 	EVP_CIPHER_CTX_free(cipher);
+	OPENSSL_cleanse(key, sizeof(key));
 	return ret == -EBADMSG ? -EACCES : ret;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,15 +15,17 @@
 #define NO_CHUNK     UINT64_MAX
 
 struct unseal {
+	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when unseal_open returns */
+	uint8_t key[SEAL_KEY];           /* the payload's */
+	/* up to here locked */
 	struct unseal_source source;
 	bool is_complete;
 	EVP_CIPHER_CTX *cipher;
 	uint64_t payload; /* file offset of chunk 0 */
 	uint64_t stored;  /* bytes from there to the end of the file */
 	uint64_t size;
-	uint64_t chunk;                  /* the one in plain, or NO_CHUNK */
-	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when unseal_open returns */
-	uint8_t sealed[SEALED_CHUNK];    /* while opening: the file's head */
+	uint64_t chunk;               /* the one in plain, or NO_CHUNK */
+	uint8_t sealed[SEALED_CHUNK]; /* while opening: the file's head */
 	uint8_t plain[SEAL_CHUNK];
 };
 
@@ -75,8 +78,8 @@ static int decrypt_chunk(struct unseal *unseal, uint64_t i, bool is_last)
 
 	seal_key_iv(i, is_last, iv);
 	unseal->chunk = NO_CHUNK;
-	const int ret = seal_key_decrypt(unseal->cipher, iv, unseal->sealed, chunk_len(unseal, i),
-					 unseal->plain);
+	const int ret = seal_key_decrypt(unseal->cipher, unseal->key, iv, unseal->sealed,
+					 chunk_len(unseal, i), unseal->plain);
 	if (!ret)
 		unseal->chunk = i;
 	return ret;
@@ -152,15 +155,16 @@ static int unlock(struct unseal *unseal, const struct unseal_keys *keys, struct 
 	if (ret)
 		return ret;
 	unseal->payload = head.len;
-	unseal->cipher = seal_key_payload(unseal->file_key, head.salt, false);
+	unseal->cipher = seal_key_cipher(false);
+	ret = seal_key_payload(unseal->file_key, head.salt, unseal->key);
 	OPENSSL_cleanse(unseal->file_key, SEAL_FILE_KEY);
-	return unseal->cipher ? 0 : err_set(err, -EIO, "OpenSSL refuses the file's key");
+	return !ret && unseal->cipher ? 0 : err_set(err, -EIO, "OpenSSL refuses the file's key");
 }
 
 int unseal_open(struct unseal **out, const struct unseal_source *source,
 		const struct unseal_keys *keys, struct err *err)
 {
-	struct unseal *unseal = seal_key_alloc(sizeof(*unseal));
+	struct unseal *unseal = seal_key_alloc(sizeof(*unseal), offsetof(struct unseal, source));
 
 	if (!unseal)
 		return err_set(err, -ENOMEM, "out of memory");

@@ -11,6 +11,7 @@
 #include "base/fdpass.h"
 #include "base/log.h"
 #include "path/capture_xdp.h"
+#include "path/seal.h"
 #include "run/ledger.h"
 
 /* How often the kernel's counters are read. */
@@ -195,6 +196,7 @@ int capturer_main(const struct capturer_config *config, int handover)
 	static struct capturer c;
 	struct err err = {""};
 
+	seal_protect_process(); /* packets and file keys are in its memory */
 	const int ret = take_over(&c, handover, &err);
 	if (ret == -ECONNRESET)
 		return 1; /* the starter gave up and says why */

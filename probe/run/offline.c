@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "path/capture.h"
+#include "path/seal.h"
 #include "run/ledger.h"
 #include "run/plan.h"
 
@@ -141,6 +142,7 @@ int offline_run(const struct config *c, struct err *err)
 	struct names *names = NULL;
 	int ret = plan_check_metrics(c, err);
 
+	seal_protect_process();
 	if (ret || (c->names && (ret = names_load(&names, c->names, err))) ||
 	    (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
 	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||

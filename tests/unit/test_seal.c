@@ -531,7 +531,7 @@ static struct bytes seal_counted(struct bytes plain, struct service *service)
 Test(seal, unwrap_gives_the_file_key_from_the_stanzas)
 {
 	const struct bytes plain = sample(100000);
-	struct service service = {{0}};
+	struct service service = {.result = 0};
 	struct noted noted = {.file = seal_counted(plain, &service)};
 	const struct unseal_source source = {read_noted, &noted, noted.file.len};
 	const struct seal_identity bob = identity_of(BOB), alice = identity_of(ALICE);
@@ -560,7 +560,7 @@ Test(seal, unwrap_gives_the_file_key_from_the_stanzas)
 Test(seal, wrong_key_of_unwrap_is_found_and_its_error_is_given_on)
 {
 	const struct bytes plain = sample(1000);
-	struct service service = {{0}};
+	struct service service = {.result = 0};
 	struct noted noted = {.file = seal_counted(plain, &service)};
 	const struct unseal_source source = {read_noted, &noted, noted.file.len};
 	const struct unseal_keys keys = {.unwrap = serve_key, .arg = &service};
