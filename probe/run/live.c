@@ -389,10 +389,10 @@ int live_run(const struct config *config, struct err *err)
 	struct live l = {
 		.config = config, .stats_fd = -1, .signals = -1, .sockets = EXPORTER_NO_SOCKETS};
 	const char *warning = config_warning(config);
-
-	if (warning)
-		log_line("%s", warning);
 	int ret = start(&l, err);
+
+	if (!ret && warning)
+		log_line("%s", warning);
 	if (!ret)
 		ret = run(&l, err);
 	(void)end_child(&l.capture);

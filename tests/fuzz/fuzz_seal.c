@@ -13,6 +13,12 @@
 static const char identity_text[] =
 	"AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0\n";
 
+static void count_stanza(void *arg, const char *kind, int identity)
+{
+	FUZZ_CHECK(*kind && identity < 1);
+	++*(unsigned *)arg;
+}
+
 static bool check_head(const uint8_t *data, size_t size)
 {
 	struct seal_head head;
@@ -27,6 +33,24 @@ static bool check_head(const uint8_t *data, size_t size)
 		n++;
 	FUZZ_CHECK(n == head.n_stanzas);
 	return true;
+}
+
+/* Stanzas are shown to anyone; a recipient is added by who can open the file, and then opens it. */
+static void check_rewrap(const struct unseal_source *source, const struct unseal_keys *keys)
+{
+	static struct seal_rewrapped out;
+	struct seal_recipient own;
+	struct seal_head head;
+	struct err err;
+	unsigned seen = 0;
+
+	const int n = unseal_stanzas(source, keys, count_stanza, &seen, &err);
+	FUZZ_CHECK(n > 0 && seen == (unsigned)n);
+	FUZZ_CHECK(!seal_identity_recipient(keys->identities, &own));
+	if (seal_rewrap(source, keys, &own, 1, seal_random, &out, &err))
+		return;
+	FUZZ_CHECK(!seal_parse_head(out.header, out.len, &head, &err));
+	FUZZ_CHECK(head.n_stanzas == seen + 1 && head.len == out.len);
 }
 
 static void read_all(struct unseal *unseal)
@@ -65,6 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_all(unseal);
 		unseal_close(unseal);
 	}
+	if (has_head)
+		check_rewrap(&source, &keys);
 	(void)close(fd);
 	return 0;
 }
