@@ -4,24 +4,21 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "path/seal_key.h"
 
 #define END        "---\n"
 #define ANSWER_MAX 128u
-#define BASE64_LEN 22u
 
 extern char **environ;
 
@@ -163,40 +160,6 @@ static int talk(struct command *command)
 	}
 }
 
-static bool decode_base64(const char *text, size_t len, uint8_t file_key[static SEAL_FILE_KEY])
-{
-	char padded[BASE64_LEN + 3] = "======================";
-	uint8_t bytes[18];
-
-	if (len == BASE64_LEN + 2 && !memcmp(text + BASE64_LEN, "==", 2))
-		len = BASE64_LEN;
-	if (len != BASE64_LEN)
-		return false;
-	memcpy(padded, text, len);
-	memcpy(padded + len, "==", 3);
-	const bool is_right = EVP_DecodeBlock(bytes, (uint8_t *)padded, BASE64_LEN + 2) == 18;
-	if (is_right)
-		memcpy(file_key, bytes, SEAL_FILE_KEY);
-	OPENSSL_cleanse(bytes, sizeof(bytes));
-	OPENSSL_cleanse(padded, sizeof(padded));
-	return is_right;
-}
-
-static bool decode_hex(const char *text, size_t len, uint8_t file_key[static SEAL_FILE_KEY])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	if (len != 2 * SEAL_FILE_KEY)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		const char *digit = strchr(digits, tolower((unsigned char)text[i]));
-		if (!digit || !*digit)
-			return false;
-		file_key[i / 2] = (uint8_t)(file_key[i / 2] << 4 | (digit - digits));
-	}
-	return true;
-}
-
 static int read_answer(struct command *command, uint8_t file_key[static SEAL_FILE_KEY],
 		       struct err *err)
 {
@@ -204,8 +167,7 @@ static int read_answer(struct command *command, uint8_t file_key[static SEAL_FIL
 
 	while (len > 0 && isspace((unsigned char)command->answer[len - 1]))
 		len--;
-	if (decode_hex(command->answer, len, file_key) ||
-	    decode_base64(command->answer, len, file_key))
+	if (!seal_file_key_parse(file_key, command->answer, len))
 		return 0;
 	/* What it printed may be a secret: it is not repeated. */
 	return err_set(err, -EBADMSG,
@@ -238,19 +200,20 @@ static int run(struct command *command, uint8_t file_key[static SEAL_FILE_KEY], 
 int vxcap_unwrap(void *arg, const char *stanzas, size_t len, uint8_t file_key[static SEAL_FILE_KEY],
 		 struct err *err)
 {
-	struct command *command = seal_key_alloc(sizeof(*command), sizeof(*command));
+	struct command command = {.text = arg,
+				  .in = -1,
+				  .out = -1,
+				  .pidfd = -1,
+				  .stanzas = stanzas,
+				  .len = len,
+				  .deadline_ns = clock_monotonic_ns() +
+						 VXCAP_UNWRAP_TIMEOUT_S * UINT64_C(1000000000)};
 
-	if (!command)
-		return err_set(err, -ENOMEM, "out of memory");
-	command->text = arg;
-	command->in = command->out = command->pidfd = -1;
-	command->stanzas = stanzas;
-	command->len = len;
-	command->deadline_ns = clock_monotonic_ns() + VXCAP_UNWRAP_TIMEOUT_S * UINT64_C(1000000000);
-	const int ret = run(command, file_key, err);
-	close_end(&command->in);
-	close_end(&command->out);
-	close_end(&command->pidfd);
-	seal_key_free(command, sizeof(*command));
+	(void)mlock(&command, sizeof(command)); /* the answer is a key */
+	const int ret = run(&command, file_key, err);
+	close_end(&command.in);
+	close_end(&command.out);
+	close_end(&command.pidfd);
+	explicit_bzero(&command, sizeof(command));
 	return ret;
 }

@@ -71,6 +71,10 @@ int seal_identity_recipient(const struct seal_identity *identity, struct seal_re
 /* "age1..." text, 62 characters and NUL. */
 void seal_recipient_format(const struct seal_recipient *recipient, char out[static 64]);
 
+/* A file key as text: 32 hexadecimal digits, or base64 of 22 characters with or without its
+ * padding. -EINVAL: it is none; out is then undefined. */
+int seal_file_key_parse(uint8_t out[static SEAL_FILE_KEY], const char *text, size_t len);
+
 /* Where a sealed file's bytes come from: here or on another host. */
 struct unseal_source {
 	/* Short only at the end of the file; -errno. */

@@ -1,10 +1,13 @@
 #include "path/seal_parse.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #define LINE_B64   64u
 #define LINE_BYTES 48u
+
+#define FILE_KEY_B64 22u
 
 /* What is left to read. */
 struct text {
@@ -71,7 +74,10 @@ static int base64_decode(struct line line, uint8_t out[static LINE_BYTES])
 	if (EVP_DecodeBlock(out, padded, (int)(line.len + 3) / 4 * 4) < 0)
 		return -1;
 	(void)EVP_EncodeBlock(again, out, len);
-	return memcmp(again, line.p, line.len) == 0 ? len : -1;
+	const bool is_canonical = memcmp(again, line.p, line.len) == 0;
+	OPENSSL_cleanse(padded, sizeof(padded)); /* it can be a key: seal_file_key_parse */
+	OPENSSL_cleanse(again, sizeof(again));
+	return is_canonical ? len : -1;
 }
 
 /* One or more visible characters each, with one space between (age.md, ABNF). */
@@ -202,4 +208,35 @@ bool seal_parse_stanza(const uint8_t **p, const uint8_t *end, struct seal_stanza
 		return false;
 	*p = text.p;
 	return true;
+}
+
+static int hex_decode(uint8_t out[static SEAL_FILE_KEY], const char *text)
+{
+	for (size_t i = 0; i < 2 * SEAL_FILE_KEY; i++) {
+		const char c = text[i];
+		const int digit = c >= '0' && c <= '9'   ? c - '0'
+				  : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				  : c >= 'A' && c <= 'F' ? c - 'A' + 10
+							 : -1;
+		if (digit < 0)
+			return -EINVAL;
+		out[i / 2] = (uint8_t)(out[i / 2] << 4 | digit);
+	}
+	return 0;
+}
+
+int seal_file_key_parse(uint8_t out[static SEAL_FILE_KEY], const char *text, size_t len)
+{
+	uint8_t bytes[LINE_BYTES];
+
+	if (len == 2 * SEAL_FILE_KEY)
+		return hex_decode(out, text);
+	if (len == FILE_KEY_B64 + 2 && !memcmp(text + FILE_KEY_B64, "==", 2))
+		len = FILE_KEY_B64;
+	if (len != FILE_KEY_B64 ||
+	    base64_decode((struct line){(const uint8_t *)text, len}, bytes) != SEAL_FILE_KEY)
+		return -EINVAL;
+	memcpy(out, bytes, SEAL_FILE_KEY);
+	OPENSSL_cleanse(bytes, sizeof(bytes));
+	return 0;
 }

@@ -299,6 +299,33 @@ Test(seal_rewrap, long_kind_is_cut)
 	free(file);
 }
 
+/* ---- file keys as text ---- */
+
+Test(seal_rewrap, file_key_is_read_from_hex_and_base64_and_nothing_else)
+{
+	static const char *const good[] = {"000102030405060708090a0b0c0d0e0f",
+					   "000102030405060708090A0B0C0D0E0F",
+					   "AAECAwQFBgcICQoLDA0ODw==", "AAECAwQFBgcICQoLDA0ODw"};
+	static const char *const bad[] = {"",
+					  "00",
+					  "000102030405060708090a0b0c0d0e0g",
+					  "000102030405060708090a0b0c0d0e0f0",
+					  "AAECAwQFBgcICQoLDA0ODx", /* bits left over */
+					  "AAECAwQFBgcICQoLDA0ODw=",
+					  "AAECAwQFBgcICQoLDA0ODw=A",
+					  "AAECAwQFBgcICQoLDA0OD "};
+	uint8_t out[SEAL_FILE_KEY];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		cr_assert_eq(seal_file_key_parse(out, good[i], strlen(good[i])), 0, "%s", good[i]);
+		for (unsigned j = 0; j < SEAL_FILE_KEY; j++)
+			cr_assert_eq(out[j], j, "%s", good[i]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert_eq(seal_file_key_parse(out, bad[i], strlen(bad[i])), -EINVAL, "%s",
+			     bad[i]);
+}
+
 /* ---- keys in memory ---- */
 
 static void count_up(uint8_t *buf, size_t len)
