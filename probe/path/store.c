@@ -57,11 +57,14 @@ static int stem_len(const char *part)
 	return (int)(strlen(part) - strlen("." PART));
 }
 
-static int rename_part(const struct store *store, const char *part, const char *end)
+/* start instead of the one that part has; empty: that stays. */
+static int rename_part(const struct store *store, const char *part, const char *start,
+		       const char *end)
 {
 	char name[NAME_MAX + 1];
-	const int len = snprintf(name, sizeof(name), "%.*s_%s%s", stem_len(part), part + 1, end,
-				 store->suffix);
+	const int len =
+		snprintf(name, sizeof(name), "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
+			 part + 1, start, end, store->suffix);
 
 	if (len >= (int)sizeof(name))
 		return -ENAMETOOLONG;
@@ -136,7 +139,7 @@ static int recover_part(struct store *store, const char *part, struct err *err)
 			err, -EBUSY,
 			"%s is being written by another process: stop it or use another folder",
 			part);
-	else if ((ret = rename_part(store, part, "trunc")))
+	else if ((ret = rename_part(store, part, "", "trunc")))
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
 	else
@@ -154,7 +157,7 @@ static void recover_unless_written(struct store *store, const char *part)
 	if (fd < 0)
 		return;
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
-		if (!rename_part(store, part, "trunc"))
+		if (!rename_part(store, part, "", "trunc"))
 			note_recovered(store, fd);
 	}
 	close(fd);
@@ -457,17 +460,18 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 	return ret;
 }
 
-int store_commit(struct store *store, uint64_t end_ns, struct err *err)
+int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct err *err)
 {
-	char end[TIME_LEN];
+	char start[TIME_LEN], end[TIME_LEN];
 	int ret = store_flush(store);
 
+	format_time(start, start_ns);
 	format_time(end, end_ns);
 	if (!ret && store->allocated > store->written)
 		trim(store->fd);
 	if (!ret && !(ret = fsync(store->fd) ? -errno : 0)) {
 		store->synced = store->written;
-		ret = rename_part(store, store->part, end);
+		ret = rename_part(store, store->part, start, end);
 	}
 	if (ret) {
 		store_abandon(store);
@@ -485,7 +489,7 @@ void store_abandon(struct store *store)
 	if (store->fd < 0)
 		return;
 	trim(store->fd);
-	(void)rename_part(store, store->part, "trunc"); /* else the next store_open does it */
+	(void)rename_part(store, store->part, "", "trunc"); /* else the next store_open does it */
 	end_file(store);
 }
 

@@ -227,7 +227,7 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 	o->offset_ns = offset_ns;
 	o->has_kept = false;
 	o->packed = o->counted = 0;
-	o->started_ns = o->latest_ns = o->told_ns = time_ns;
+	o->started_ns = o->earliest_ns = o->latest_ns = o->told_ns = time_ns;
 	undeclare_all(o);
 	take_settings(o->tools);
 	int ret = follow_name(o, session, wall_ns, &err);
@@ -264,7 +264,8 @@ void output_end_file(struct output *o)
 		output_file_fail(o, ret, "finish");
 		return;
 	}
-	ret = store_commit(o->store, o->latest_ns + (uint64_t)o->offset_ns, &err);
+	ret = store_commit(o->store, o->earliest_ns + (uint64_t)o->offset_ns,
+			   o->latest_ns + (uint64_t)o->offset_ns, &err);
 	if (ret) {
 		suspect(o, ret);
 	} else {
@@ -415,6 +416,8 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 	}
 	if (time_ns > o->latest_ns)
 		o->latest_ns = time_ns;
+	if (time_ns < o->earliest_ns)
+		o->earliest_ns = time_ns;
 	const int ret = add_packet(o, block, len, session);
 	if (ret) {
 		output_file_fail(o, ret, "write");

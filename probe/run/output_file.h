@@ -45,13 +45,13 @@ struct output {
 	uint64_t packed;   /* bytes given to seal since */
 	uint64_t counted;  /* bytes of the file that statistics have */
 	int64_t offset_ns;
-	uint64_t started_ns, latest_ns; /* source clock */
-	uint64_t told_ns;               /* when statistics were written */
-	uint64_t unsynced_ns;           /* all that was written before is synced */
-	uint64_t retry_ns;              /* no new file before */
-	enum fate failure;              /* how packets end until then */
-	bool is_failing;                /* and the operator has been told */
-	bool has_kept;                  /* the current file has packets that count as kept */
+	uint64_t started_ns, earliest_ns, latest_ns; /* source clock */
+	uint64_t told_ns;                            /* when statistics were written */
+	uint64_t unsynced_ns;                        /* all that was written before is synced */
+	uint64_t retry_ns;                           /* no new file before */
+	enum fate failure;                           /* how packets end until then */
+	bool is_failing;                             /* and the operator has been told */
+	bool has_kept; /* the current file has packets that count as kept */
 	/* What is not known to be kept: portions first to last by number, each at its number's
 	 * remainder. The last one takes packets. */
 	uint64_t first, last;

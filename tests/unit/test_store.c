@@ -88,7 +88,7 @@ static void commit(struct store *store)
 {
 	struct err err;
 
-	cr_assert_eq(store_commit(store, END_NS, &err), 0, "%s", err.text);
+	cr_assert_eq(store_commit(store, START_NS, END_NS, &err), 0, "%s", err.text);
 }
 
 static bool exists(const char *name)
@@ -131,6 +131,17 @@ Test(store, a_file_is_hidden_until_it_is_committed)
 	commit(store);
 	cr_assert(exists("probe_000001_20261121T230254Z_20261121T230754Z" SUFFIX));
 	cr_assert_eq(count_files(), 1);
+	store_close(store);
+}
+
+Test(store, a_committed_name_begins_with_the_earliest_packet)
+{
+	struct store *store = open_store("probe");
+	struct err err;
+
+	begin(store);
+	cr_assert_eq(store_commit(store, START_NS - UINT64_C(2000000000), END_NS, &err), 0);
+	cr_assert(exists("probe_000001_20261121T230252Z_20261121T230754Z" SUFFIX));
 	store_close(store);
 }
 
