@@ -107,13 +107,23 @@ static int finish(struct rescue *rescue, struct err *err)
 
 /* ---- blocks ---- */
 
+/* pack takes little endian and enhanced packet blocks alone; block_read any. */
+static bool is_ours(const struct block *block, const uint8_t *p, size_t len)
+{
+	if (len > PACK_BLOCK_MAX)
+		return false;
+	if (block->kind == BLOCK_SECTION)
+		return p[8] == 0x4d; /* low end of the byte-order magic */
+	return block->kind != BLOCK_PACKET || block_is_packet(p);
+}
+
 static int add_block(struct rescue *rescue, const struct block *block, const uint8_t *p, size_t len,
 		     struct err *err)
 {
 	const bool is_names = block->kind == BLOCK_NAMES;
 	int ret = 0;
 
-	if (len > PACK_BLOCK_MAX)
+	if (!is_ours(block, p, len))
 		return err_set(err, -EBADMSG, "it has a block of %zu bytes: none of vxprobe's",
 			       len);
 	if (pack_is_full(rescue->pack))
@@ -211,7 +221,8 @@ static int open_tools(struct rescue *rescue, const struct recover *recover, cons
 	const struct packer_config config = {.frame_len = FRAME_LEN,
 					     .level = LEVEL,
 					     .frames_max = PACK_FRAMES_MAX,
-					     .definitions_max = PACK_DEFINITIONS_MAX};
+					     .definitions_max = PACK_DEFINITIONS_MAX,
+					     .filters_max = PACK_FILTERS_MAX};
 	int ret = block_reader_open(&rescue->reader, err);
 
 	if (!ret)

@@ -100,6 +100,16 @@ uint32_t block_packet_interface(const uint8_t *block)
 	return get_u32(block + AT_INTERFACE);
 }
 
+bool block_is_packet(const uint8_t *block)
+{
+	return get_u32(block) == BLOCK_TYPE_ENHANCED_PACKET;
+}
+
+uint32_t block_packet_captured(const uint8_t *block)
+{
+	return get_u32(block + AT_CAPTURED);
+}
+
 static uint32_t tail_of(const uint8_t *block)
 {
 	return block_packet_total(block) - BLOCK_PACKET_TAIL;

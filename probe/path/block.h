@@ -8,6 +8,7 @@
 
 #include "abi.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,6 +93,9 @@ size_t block_packet_frame(uint8_t *out, const struct block_packet *p);
 uint32_t block_packet_total(const uint8_t *block);
 uint64_t block_packet_time(const uint8_t *block);
 uint32_t block_packet_interface(const uint8_t *block);
+uint32_t block_packet_captured(const uint8_t *block);
+/* Of any block of ours. */
+bool block_is_packet(const uint8_t *block);
 uint64_t block_packet_id(const uint8_t *block);
 uint64_t block_packet_drops(const uint8_t *block);
 void block_packet_set_drops(uint8_t *block, uint64_t drops);

@@ -26,15 +26,23 @@
  * 2 MiB are over 5,000 of the longest interface blocks that this probe writes. */
 #define PACK_FRAMES_MAX      65536u
 #define PACK_DEFINITIONS_MAX (2u << 20)
+/* Filters and lists of sessions: 1 KiB for each frame. */
+#define PACK_FILTERS_MAX (64u << 20)
 
 /*
- * The end of a file; every number is little endian, n is the number of frames:
+ * The end of a file; every number is little endian, n is the number of frames. All of the format:
+ * vxprobe-files(7).
  *
  *   +0    u32 0x184D2A5D          skippable frame (RFC 8878 section 3.1.2): our index
- *   +4    u32 8 + 20 n + d
- *   +8    u32 1                   version
+ *   +4    u32 bytes that follow: 12 + r + d
+ *   +8    u32 2                   version
  *   +12   u32 n
- *   +16   n times: u64 first_ns | u64 last_ns | u32 packets     (first > last: no packet)
+ *   +16   u32 r                   bytes of all records
+ *   +20   n records, each:
+ *           +0   u64 first_ns | u64 last_ns     (first > last: no packet)
+ *           +16  u32 packets | u32 f | u16 at | u16 s | u32 flags (PACK_KEYS_NO_...)
+ *           +32  s bytes: which interfaces packets are of: bit i % 8 of byte i / 8 - at
+ *                f bytes: the filter (pack_keys.h)
  *         d bytes: the section block, every interface block and the names blocks behind them, as
  *         they are in the frames
  *
@@ -50,9 +58,9 @@
 #define PACK_PADDING_MIN    8u
 #define PACK_PADDING_MAX    PACK_BLOCK_MAX
 #define PACK_INDEX_MAGIC    0x184D2A5Du
-#define PACK_INDEX_VERSION  1u
-#define PACK_INDEX_HEAD     16u
-#define PACK_INDEX_ENTRY    20u
+#define PACK_INDEX_VERSION  2u
+#define PACK_INDEX_HEAD     20u
+#define PACK_INDEX_RECORD   32u
 #define PACK_SEEK_MAGIC     0x184D2A5Eu
 #define PACK_SEEK_END_MAGIC 0x8F92EAB1u
 #define PACK_SEEK_HEAD      8u
@@ -65,8 +73,9 @@ struct packer;
 struct packer_config {
 	size_t frame_len; /* bytes of input per frame; 1 MiB unless memory is short */
 	int level;        /* zstd level */
-	/* Of one file, at most: frames, and bytes of definitions that its index repeats. */
-	size_t frames_max, definitions_max;
+	/* Of one file, at most: frames, bytes of definitions that its index repeats, and bytes of
+	 * filters and lists of sessions; of the frames behind these the index rules out nothing. */
+	size_t frames_max, definitions_max, filters_max;
 };
 
 /* -EINVAL: frame_len is 0 or too near PACK_FRAME_MAX, the index's limits are over those above, or
@@ -74,8 +83,8 @@ struct packer_config {
 int packer_open(struct packer **out, const struct packer_config *config, struct err *err);
 /* After its packs. Takes NULL. */
 void packer_close(struct packer *packer);
-/* Bytes that a packer, and each pack on it, allocate at most. A pack's index grows by doubling, at
- * pack_flush and pack_add_definition. */
+/* Bytes that a packer, and each pack on it, allocate at most. A pack's index grows at pack_flush
+ * and pack_add_definition. */
 size_t packer_memory(const struct packer_config *config);
 size_t pack_memory(const struct packer_config *config);
 
@@ -86,12 +95,12 @@ int pack_open(struct pack **out, struct packer *packer, struct err *err);
 /* Takes NULL. What is pending is lost. */
 void pack_close(struct pack *pack);
 
-/* Appends a block: a packet of time_ns; or a definition (section or interface block), which the
- * index repeats; or another block (statistics). The caller flushes first when pack_is_full.
- * len <= PACK_BLOCK_MAX. A definition that the index has no room for is not added: -ENOMEM, or
- * -ENOBUFS over definitions_max. Of its len bytes the last names_len are a names block that goes
- * with it: the same frame has it, and the index repeats it while no more than half of it is used,
- * since names must not fill it and so end the file. */
+/* Appends a block: a packet of time_ns, as block_packet_frame makes it; or a definition (section or
+ * interface block), which the index repeats; or another block (statistics). The caller flushes
+ * first when pack_is_full. len <= PACK_BLOCK_MAX. A definition that the index has no room for is
+ * not added: -ENOMEM, or -ENOBUFS over definitions_max. Of its len bytes the last names_len are a
+ * names block that goes with it: the same frame has it, and the index repeats it while no more than
+ * half of it is used, since names must not fill it and so end the file. */
 void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64_t time_ns);
 int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len, size_t names_len);
 void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
@@ -118,6 +127,8 @@ struct unpack_frame {
 	uint32_t len, raw_len;
 	uint32_t packets;
 	uint64_t first_ns, last_ns; /* earliest and latest packet; first > last: no packet */
+	const uint8_t *record;      /* in the index; NULL: none */
+	uint32_t number;            /* of the record, padding counted */
 };
 
 /* Where packed bytes come from; short reads only at the end, -errno on error. */
@@ -145,6 +156,11 @@ bool unpack_is_cut(const struct unpack *unpack);
 
 unsigned unpack_frames(const struct unpack *unpack);
 const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i);
+/* False: the index rules out that frame i has a packet of this interface; of this address; of this
+ * flow (keys as in pack_keys.h). Without an index always true. */
+bool unpack_may_have_interface(const struct unpack *unpack, unsigned i, uint32_t interface);
+bool unpack_may_have_address(const struct unpack *unpack, unsigned i, uint64_t key);
+bool unpack_may_have_flow(const struct unpack *unpack, unsigned i, uint64_t key);
 /* The section block, all interface blocks and their names blocks, one behind the other: what a
  * block reader must be given before any frame but the first. Lent until close. */
 const uint8_t *unpack_interfaces(const struct unpack *unpack, size_t *len);

@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "path/block_read.h"
+#include "path/pack_keys.h"
 
 /* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
 #define INPUT_LEN (128u << 10)
@@ -23,6 +24,7 @@ struct unpack {
 	struct unpack_source source;
 	struct unpack_frame *frames;
 	size_t n_frames, frames_cap;
+	uint8_t *index; /* as it is in the stream; frames point into it */
 	uint8_t *definitions;
 	size_t definitions_len, definitions_cap;
 	bool is_indexed;
@@ -35,6 +37,11 @@ static uint32_t get32(const uint8_t *p)
 
 	memcpy(&le, p, sizeof(le));
 	return le32toh(le);
+}
+
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
 }
 
 static uint64_t get64(const uint8_t *p)
@@ -122,32 +129,57 @@ static void forget_padding(struct unpack *unpack)
 	unpack->n_frames = n;
 }
 
+/* Lengths behind the fixed part of a record. */
+static size_t filter_len(const uint8_t *record)
+{
+	return get32(record + 20);
+}
+
+static size_t sessions_len(const uint8_t *record)
+{
+	return get16(record + 26);
+}
+
+/* Takes the record at *p apart, which then is behind it. */
+static bool record_parse(struct unpack_frame *frame, const uint8_t **p, const uint8_t *end)
+{
+	const uint8_t *const record = *p;
+
+	if ((size_t)(end - record) < PACK_INDEX_RECORD)
+		return false;
+	const size_t more = sessions_len(record) + filter_len(record);
+	if (more > (size_t)(end - record) - PACK_INDEX_RECORD)
+		return false;
+	frame->first_ns = get64(record);
+	frame->last_ns = get64(record + 8);
+	frame->packets = get32(record + 16);
+	frame->record = record;
+	*p = record + PACK_INDEX_RECORD + more;
+	return frame_is_plausible(frame) || is_padding(frame);
+}
+
 /* Takes the index apart, of len bytes. False: it is none, or contradicts itself. */
 static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
 {
-	const size_t entries_end = PACK_INDEX_HEAD + unpack->n_frames * PACK_INDEX_ENTRY;
+	const uint8_t *p = index + PACK_INDEX_HEAD;
+	const size_t records_len = get32(index + 16);
 
-	if (len < entries_end || len - entries_end > PACK_DEFINITIONS_MAX ||
-	    get32(index) != PACK_INDEX_MAGIC || get32(index + 4) != len - 8 ||
-	    get32(index + 8) != PACK_INDEX_VERSION || get32(index + 12) != unpack->n_frames)
+	if (get32(index) != PACK_INDEX_MAGIC || get32(index + 4) != len - 8 ||
+	    get32(index + 8) != PACK_INDEX_VERSION || get32(index + 12) != unpack->n_frames ||
+	    records_len > len - PACK_INDEX_HEAD ||
+	    len - PACK_INDEX_HEAD - records_len > PACK_DEFINITIONS_MAX)
 		return false;
-	for (size_t i = 0; i < unpack->n_frames; i++) {
-		const uint8_t *const entry = index + PACK_INDEX_HEAD + i * PACK_INDEX_ENTRY;
-		struct unpack_frame *const frame = &unpack->frames[i];
-
-		frame->first_ns = get64(entry);
-		frame->last_ns = get64(entry + 8);
-		frame->packets = get32(entry + 16);
-		if (!frame_is_plausible(frame) && !is_padding(frame))
+	const uint8_t *const records_end = p + records_len;
+	for (size_t i = 0; i < unpack->n_frames; i++)
+		if (!record_parse(&unpack->frames[i], &p, records_end))
 			return false;
-	}
-	unpack->definitions_len = len - entries_end;
-	if (!definitions_are_sound(index + entries_end, unpack->definitions_len) ||
+	unpack->definitions_len = (size_t)(index + len - records_end);
+	if (p != records_end || !definitions_are_sound(records_end, unpack->definitions_len) ||
 	    array_grow((void **)&unpack->definitions, &unpack->definitions_cap,
 		       unpack->definitions_len, 1))
 		return false;
 	if (unpack->definitions_len)
-		memcpy(unpack->definitions, index + entries_end, unpack->definitions_len);
+		memcpy(unpack->definitions, records_end, unpack->definitions_len);
 	forget_padding(unpack);
 	return true;
 }
@@ -164,8 +196,10 @@ static uint64_t table_parse(struct unpack *unpack, const uint8_t *table, size_t 
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *const entry = table + PACK_SEEK_HEAD + i * PACK_SEEK_ENTRY;
 
-		unpack->frames[i] = (struct unpack_frame){
-			.offset = offset, .len = get32(entry), .raw_len = get32(entry + 4)};
+		unpack->frames[i] = (struct unpack_frame){.offset = offset,
+							  .len = get32(entry),
+							  .raw_len = get32(entry + 4),
+							  .number = (uint32_t)i};
 		offset += unpack->frames[i].len;
 	}
 	unpack->n_frames = n;
@@ -211,15 +245,14 @@ static int read_index(struct unpack *unpack, struct err *err)
 	if (frames_end > size - table_len)
 		return 0;
 	const uint64_t index_len = size - table_len - frames_end;
-	if (index_len >
-		    PACK_INDEX_HEAD + PACK_FRAMES_MAX * PACK_INDEX_ENTRY + PACK_DEFINITIONS_MAX ||
+	if (index_len > PACK_INDEX_HEAD + PACK_FRAMES_MAX * PACK_INDEX_RECORD + PACK_FILTERS_MAX +
+				PACK_DEFINITIONS_MAX ||
 	    index_len < PACK_INDEX_HEAD)
 		return 0;
-	ret = read_part(unpack, frames_end, (size_t)index_len, &part, err);
+	ret = read_part(unpack, frames_end, (size_t)index_len, &unpack->index, err);
 	if (ret)
 		return ret;
-	unpack->is_indexed = index_parse(unpack, part, (size_t)index_len);
-	free(part);
+	unpack->is_indexed = index_parse(unpack, unpack->index, (size_t)index_len);
 	return 0;
 }
 
@@ -472,6 +505,7 @@ void unpack_close(struct unpack *unpack)
 {
 	if (!unpack)
 		return;
+	free(unpack->index);
 	free(unpack->definitions);
 	free(unpack->frames);
 	free(unpack);
@@ -495,6 +529,37 @@ unsigned unpack_frames(const struct unpack *unpack)
 const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i)
 {
 	return &unpack->frames[i];
+}
+
+bool unpack_may_have_interface(const struct unpack *unpack, unsigned i, uint32_t interface)
+{
+	const uint8_t *const record = unpack->frames[i].record;
+
+	if (!record || get32(record + 28) & PACK_KEYS_NO_SESSIONS)
+		return true;
+	const size_t begin = get16(record + 24), at = interface / 8;
+	return at >= begin && at - begin < sessions_len(record) &&
+	       record[PACK_INDEX_RECORD + at - begin] >> interface % 8 & 1;
+}
+
+static bool may_have(const struct unpack *unpack, unsigned i, uint64_t key, unsigned missing)
+{
+	const struct unpack_frame *const frame = &unpack->frames[i];
+	const uint8_t *const record = frame->record;
+
+	return !record || get32(record + 28) & missing ||
+	       pack_keys_has(record + PACK_INDEX_RECORD + sessions_len(record), filter_len(record),
+			     frame->number, key);
+}
+
+bool unpack_may_have_address(const struct unpack *unpack, unsigned i, uint64_t key)
+{
+	return may_have(unpack, i, key, PACK_KEYS_NO_ADDRESSES);
+}
+
+bool unpack_may_have_flow(const struct unpack *unpack, unsigned i, uint64_t key)
+{
+	return may_have(unpack, i, key, PACK_KEYS_NO_FLOWS);
 }
 
 const uint8_t *unpack_interfaces(const struct unpack *unpack, size_t *len)

@@ -27,7 +27,9 @@
  * of its own for each session has one interface block, and ends earlier. */
 #define INDEX_FRAMES            16384
 #define INDEX_DEFINITIONS       PACK_DEFINITIONS_MAX
+#define INDEX_FILTERS           (16u << 20)
 #define INDEX_FRAMES_SPLIT      1024
+#define INDEX_FILTERS_SPLIT     (32u << 10)
 #define INDEX_DEFINITIONS_SPLIT 4096
 
 /* Of the names in force and of those that follow: the starter's, and what the others map. */
@@ -90,6 +92,7 @@ static struct engine_config engine_config(const struct config *c)
 			   .pack = {.frame_len = share(c, c->memory / 4, FRAME_LEN_MIN, FRAME_LEN),
 				    .level = (int)c->level,
 				    .frames_max = c->split ? INDEX_FRAMES_SPLIT : INDEX_FRAMES,
+				    .filters_max = c->split ? INDEX_FILTERS_SPLIT : INDEX_FILTERS,
 				    .definitions_max = c->split ? INDEX_DEFINITIONS_SPLIT
 								: INDEX_DEFINITIONS}}};
 	struct engine_settings settings;

@@ -92,6 +92,9 @@ static void read_frames(struct unpack *unpack)
 
 	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
 		const struct unpack_frame *frame = unpack_frame(unpack, i);
+		(void)unpack_may_have_interface(unpack, i, frame->packets);
+		(void)unpack_may_have_address(unpack, i, frame->first_ns);
+		(void)unpack_may_have_flow(unpack, i, frame->last_ns);
 		if (frame->raw_len > FRAME_MAX)
 			continue;
 		uint8_t *out = malloc(frame->raw_len ? frame->raw_len : 1);

@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "path/block_read.h"
+#include "path/flowid.h"
 
 #define FRAME_LEN 4096u
 #define PACKETS   2000u
 #define START_NS  UINT64_C(1795255200000000000)
 
-#define INDEX .frames_max = PACK_FRAMES_MAX, .definitions_max = PACK_DEFINITIONS_MAX
+#define INDEX                                                                                      \
+	.frames_max = PACK_FRAMES_MAX, .definitions_max = PACK_DEFINITIONS_MAX,                    \
+	.filters_max = PACK_FILTERS_MAX
 
 static const struct packer_config CONFIG = {.frame_len = FRAME_LEN, .level = 1, INDEX};
 
@@ -331,6 +334,102 @@ Test(pack, an_index_that_does_not_fit_the_file_is_not_used)
 	free(raw.p);
 	free(packed.p);
 	free(again.p);
+}
+
+/* A frame for each of three interfaces, with a UDP packet from 10.0.0.N, and padding behind each.
+ */
+static void make_searchable(const struct packer_config *config, bool finish, struct bytes *packed)
+{
+	const struct block_interface interface = {.linktype = 1, .snaplen = 262144, .name = "a"};
+	uint8_t block[BLOCK_PACKET_HEAD + 64 + BLOCK_PACKET_TAIL];
+	struct bytes raw = {0};
+	struct packer *packer;
+	struct pack *pack;
+	struct err err;
+	const uint8_t *out;
+	size_t len;
+
+	cr_assert_eq(packer_open(&packer, config, &err), 0, "%s", err.text);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	add_definition(pack, &raw, block, block_section(block, sizeof(block), "t", NULL));
+	for (unsigned i = 0; i < 30; i++)
+		add_definition(pack, &raw, block,
+			       block_interface(block, sizeof(block), &interface));
+	for (unsigned i = 0; i < 3; i++) {
+		const struct block_packet p = {.interface = 10 * i, .cap_len = 60, .wire_len = 60};
+		uint8_t *const data = block + BLOCK_PACKET_HEAD;
+
+		memset(data, 0, 60);
+		memcpy(data + 12, "\x08\x00\x45\x00\x00\x2e\x00\x00\x00\x00\x40\x11", 12);
+		memcpy(data + 26, (uint8_t[]){10, 0, 0, (uint8_t)i, 10, 9, 9, 9, 0, 7, 0, 53}, 12);
+		pack_add_packet(pack, block, block_packet_frame(block, &p), 5 + i);
+		flush(pack, packed);
+		cr_assert_eq(pack_pad(pack, PACK_PADDING_MIN, &out), 0);
+		append(packed, out, PACK_PADDING_MIN);
+	}
+	cr_assert_eq(pack_finish(pack, &out, &len), 0);
+	if (finish)
+		append(packed, out, len);
+	pack_close(pack);
+	packer_close(packer);
+	free(raw.p);
+}
+
+static uint64_t address_key(uint8_t last)
+{
+	const uint8_t address[4] = {10, 0, 0, last};
+	struct flowid_hash *hash;
+	uint8_t sha1[FLOWID_SHA1];
+	struct err err;
+
+	cr_assert_eq(flowid_hash_open(&hash, &err), 0);
+	cr_assert_eq(flowid_sha1(hash, address, 4, sha1), 0);
+	flowid_hash_close(hash);
+	return flowid_key(sha1);
+}
+
+Test(pack, index_says_which_frames_cannot_hold_an_interface_or_an_address)
+{
+	struct bytes packed = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	make_searchable(&CONFIG, true, &packed);
+	cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+	cr_assert(unpack_is_indexed(unpack));
+	cr_assert_eq(unpack_frames(unpack), 3);
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < 40; k++)
+			cr_assert_eq(unpack_may_have_interface(unpack, i, k), k == 10 * i);
+	for (unsigned i = 0; i < 3; i++)
+		for (uint8_t k = 0; k < 3; k++)
+			cr_assert_eq(unpack_may_have_address(unpack, i, address_key(k)), k == i,
+				     "%u %u", i, k);
+	cr_assert_not(unpack_may_have_flow(unpack, 0, address_key(77)));
+	unpack_close(unpack);
+	free(packed.p);
+}
+
+Test(pack, nothing_is_ruled_out_without_an_index_or_beyond_its_room)
+{
+	struct packer_config narrow = CONFIG;
+	struct bytes packed = {0};
+	struct unpack *unpack;
+	struct err err;
+
+	narrow.filters_max = 2; /* the first frame's list of interfaces, and no filter */
+	for (unsigned round = 0; round < 2; round++) {
+		make_searchable(round ? &narrow : &CONFIG, round, &packed);
+		cr_assert_eq(open_bytes(&unpack, &packed, &err), 0, "%s", err.text);
+		cr_assert_eq(unpack_is_indexed(unpack), round == 1);
+		cr_assert(unpack_may_have_address(unpack, 0, address_key(9)));
+		cr_assert(unpack_may_have_flow(unpack, 0, address_key(9)));
+		cr_assert_eq(unpack_may_have_interface(unpack, 0, 5), round == 0);
+		cr_assert(unpack_may_have_interface(unpack, 2, 5));
+		unpack_close(unpack);
+		free(packed.p);
+		packed = (struct bytes){0};
+	}
 }
 
 Test(pack, of_a_cut_file_a_prefix_of_whole_blocks_is_read)
