@@ -46,6 +46,7 @@ $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
+$(B)/bench_writer: $(call obj,bench/bench_writer.c) $(B)/libprobe.a
 $(B)/bench_kpi: $(call obj,bench/bench_kpi.c bench/mix.c) $(B)/libprobe.a
 $(B)/mixgen: $(call obj,bench/mixgen.c bench/mix.c)
 $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/support/packet.c) \
@@ -60,7 +61,7 @@ $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 $(if $(filter fuzz,$(SAN)),$(FUZZ): SANITIZE_fuzz += -fsanitize=fuzzer)
 # The parsers are to be covered, not what feeds them.
 $(call obj,$(wildcard tests/fuzz/*.c)): SANITIZE_fuzz := $(SANITIZE_asan)
-$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
+$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -100,7 +101,7 @@ deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
 # All that is compiled.
-everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_kpi $(B)/mixgen \
+everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen \
 	$(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ)
 
 check: everything deps-check
@@ -124,10 +125,11 @@ lint: deps-lint
 
 install: all
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system share/vxprobe share/man/man1 \
-		share/man/man5 share/man/man8)
+		share/man/man5 share/man/man7 share/man/man8)
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 tools/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 probe/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 tools/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 probe/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 tools/deploy/*.yaml $(DESTDIR)$(PREFIX)/share/vxprobe
 	sed 's|/usr/local/|$(PREFIX)/|' tools/deploy/vxprobe.service \
