@@ -6,6 +6,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,16 +23,30 @@
 
 #define VNI_MAX 0xFFFFFFu /* RFC 7348 section 5: 24 bits */
 
+/* Freed memory that is kept for what comes next. */
+#define KEPT_LEN (32 << 20)
+
 struct cat {
 	struct vxcap_keys keys;
 	struct vxcap_filter filter;
 	struct vxcap_files files;
 	const char *out_path;
+	bool is_verbose;
+	uint64_t files_len; /* of all files; verbose only */
 };
 
 /* ---- options ---- */
 
-enum { OPTION_SESSION = 256, OPTION_VNI, OPTION_NF, OPTION_FROM, OPTION_TO };
+enum {
+	OPTION_SESSION = 256,
+	OPTION_VNI,
+	OPTION_NF,
+	OPTION_FROM,
+	OPTION_TO,
+	OPTION_FLOW,
+	OPTION_COMMUNITY,
+	OPTION_HOST,
+};
 
 static const struct option OPTIONS[] = {
 	{"session", required_argument, NULL, OPTION_SESSION},
@@ -37,6 +54,11 @@ static const struct option OPTIONS[] = {
 	{"nf", required_argument, NULL, OPTION_NF},
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"to", required_argument, NULL, OPTION_TO},
+	{"flow", required_argument, NULL, OPTION_FLOW},
+	{"community-id", required_argument, NULL, OPTION_COMMUNITY},
+	{"host", required_argument, NULL, OPTION_HOST},
+	{"verbose", no_argument, NULL, 'v'},
+	VXCAP_KEYS_LONG,
 	{0},
 };
 
@@ -64,14 +86,25 @@ static int parse_time(uint64_t *out, const char *option, const char *text, struc
 /* -EINVAL: the command line is wrong. */
 static int take_option(struct cat *cat, int option, const char *value, struct err *err)
 {
+	const int ret = vxcap_keys_option(&cat->keys, option, value, err);
+
+	if (ret != -ENOENT)
+		return ret ? -EIO : 0;
 	switch (option) {
-	case 'i':
-		return vxcap_keys_read(&cat->keys, value, err) ? -EIO : 0;
 	case 'f':
 		return vxcap_filter_compile(&cat->filter, value, err);
 	case 'w':
 		cat->out_path = value;
 		return 0;
+	case 'v':
+		cat->is_verbose = true;
+		return 0;
+	case OPTION_FLOW:
+		return vxcap_flows_add(&cat->filter.flows, value, err);
+	case OPTION_COMMUNITY:
+		return vxcap_flows_add_community(&cat->filter.flows, value, err);
+	case OPTION_HOST:
+		return vxcap_flows_add_host(&cat->filter.flows, value, err);
 	case OPTION_SESSION:
 		cat->filter.session = value;
 		return 0;
@@ -95,7 +128,7 @@ static int parse(struct cat *cat, int argc, char **argv, struct err *err)
 	int option, ret;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "i:f:w:", OPTIONS, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "f:w:v", OPTIONS, NULL)) != -1) {
 		ret = take_option(cat, option, optarg ? optarg : argv[optind - 1], err);
 		if (ret)
 			return ret;
@@ -108,7 +141,10 @@ static int parse(struct cat *cat, int argc, char **argv, struct err *err)
 		return err_set(
 			err, -EINVAL,
 			"packets do not go to a terminal: use -w FILE, or a pipe behind -w -");
-	return vxcap_files_find(&cat->files, argv + optind, argc - optind, err) ? -EIO : 0;
+	if (vxcap_files_find(&cat->files, argv + optind, argc - optind, err))
+		return -EIO;
+	vxcap_files_leave_recovered(&cat->files);
+	return 0;
 }
 
 /* ---- work ---- */
@@ -126,18 +162,28 @@ static void warn_when_cut(const struct vxcap_file *file)
 /* Creating the output must not destroy an input. */
 static int check_output(const struct cat *cat, struct err *err)
 {
-	struct stat st;
+	struct stat st, input;
 
 	if (!strcmp(cat->out_path, "-") || stat(cat->out_path, &st))
 		return 0;
 	for (size_t i = 0; i < cat->files.n; i++)
-		if (cat->files.file[i].dev == st.st_dev && cat->files.file[i].inode == st.st_ino)
+		if (!stat(cat->files.file[i].path, &input) && input.st_dev == st.st_dev &&
+		    input.st_ino == st.st_ino)
 			return err_set(err, -EINVAL, "%s is an input: write to another file",
 				       cat->out_path);
 	return 0;
 }
 
-/* Every file is open once, and readable, before the first byte is written. */
+static void count_file(struct cat *cat, const char *path)
+{
+	struct stat st;
+
+	if (cat->is_verbose && !stat(path, &st))
+		cat->files_len += (uint64_t)st.st_size;
+}
+
+/* Every file that its name does not rule out is open once, and readable, before the first byte is
+ * written. */
 static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err)
 {
 	int ret = 0;
@@ -146,6 +192,9 @@ static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err
 	for (size_t i = 0; i < cat->files.n && !ret; i++) {
 		struct vxcap_file *file = &cat->files.file[i];
 
+		count_file(cat, file->path);
+		if (!vxcap_filter_file(&cat->filter, file->path))
+			continue;
 		ret = vxcap_file_open(file, &cat->keys, err);
 		if (ret)
 			break;
@@ -167,10 +216,36 @@ static int write_packets(struct vxcap_merge *merge, struct vxcap_output *output,
 	return ret;
 }
 
+/* Bytes that this process has read so far, by whatever call: proc(5). */
+static uint64_t bytes_read(void)
+{
+	uint64_t n = 0;
+	FILE *f = fopen("/proc/self/io", "re");
+
+	if (f && fscanf(f, "rchar: %" SCNu64, &n) != 1)
+		n = 0;
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
+static void say_counts(const struct cat *cat, const struct vxcap_merge *merge, uint64_t packets,
+		       uint64_t read_len)
+{
+	const struct vxcap_merge_counts c = vxcap_merge_counts(merge);
+
+	vxcap_say("%" PRIu64 " packets; opened %" PRIu64 " of %zu files, read %" PRIu64
+		  " of their %" PRIu64 " frames, %" PRIu64 " of %" PRIu64 " bytes; at most %" PRIu64
+		  " MiB of frames at a time",
+		  packets, c.files, cat->files.n, c.frames_wanted, c.frames, read_len,
+		  cat->files_len, (c.peak_len + (1u << 20) - 1) >> 20);
+}
+
 static int run(struct cat *cat, struct err *err)
 {
 	struct vxcap_output *output = NULL;
 	struct vxcap_merge *merge = NULL;
+	const uint64_t before = cat->is_verbose ? bytes_read() : 0;
 	uint64_t n = 0;
 
 	int ret = vxcap_output_open(&output, err);
@@ -184,6 +259,8 @@ static int run(struct cat *cat, struct err *err)
 		ret = write_packets(merge, output, &n, err);
 	if (!ret && n == 0)
 		vxcap_say("no packet was selected");
+	if (!ret && cat->is_verbose)
+		say_counts(cat, merge, n, bytes_read() - before);
 	vxcap_merge_close(merge);
 	vxcap_output_close(output);
 	return ret;
@@ -195,6 +272,10 @@ int vxcap_cat(int argc, char **argv)
 	struct err err;
 	int code = EXIT_DONE;
 
+	/* Each frame's memory is the next one's: given back to the kernel in between, it would be
+	 * half of the time. */
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT_LEN);
+	(void)mallopt(M_MMAP_THRESHOLD, KEPT_LEN);
 	vxcap_filter_init(&cat.filter);
 	int ret = parse(&cat, argc, argv, &err);
 	if (ret == -EINVAL) {
@@ -209,6 +290,6 @@ int vxcap_cat(int argc, char **argv)
 	}
 	vxcap_filter_fini(&cat.filter);
 	vxcap_files_fini(&cat.files);
-	explicit_bzero(&cat.keys, sizeof(cat.keys));
+	vxcap_keys_wipe(&cat.keys);
 	return code;
 }

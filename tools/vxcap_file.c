@@ -112,13 +112,18 @@ size_t vxcap_file_stem(const char *name, const char **stem)
 	return trunc && is_stored_name(name) ? (size_t)(trunc - name) : 0;
 }
 
-/* True when the name is that of a whole file: its stem, "_", the end's time. */
+/* True when the name is that of the whole file: NAME_000007 as in the stem, and the time of the
+ * stem, at which the file was begun, between the two times that follow. */
 static bool is_whole_of(const char *name, const char *stem, size_t len)
 {
-	uint64_t ignored;
+	const size_t at = len - VXCAP_TIME_NAME_LEN;
+	uint64_t begun, start, end;
 
-	return !strncmp(name, stem, len) && !strstr(name + len, TRUNC) &&
-	       vxcap_time_from_name(&ignored, name + len) && name[len] == '_';
+	return len > VXCAP_TIME_NAME_LEN && !strncmp(name, stem, at) &&
+	       vxcap_time_from_name(&begun, stem + at) == stem + len &&
+	       vxcap_time_from_name(&start, name + at) == name + len &&
+	       vxcap_time_from_name(&end, name + len) == name + len + VXCAP_TIME_NAME_LEN &&
+	       start <= begun && begun <= end;
 }
 
 /* Of the files of one folder, from the first on: those that were recovered into another. */

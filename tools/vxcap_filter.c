@@ -1,8 +1,12 @@
 #include "vxcap_filter.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "vxcap_time.h"
 
 void vxcap_filter_init(struct vxcap_filter *filter)
 {
@@ -14,6 +18,7 @@ void vxcap_filter_fini(struct vxcap_filter *filter)
 	if (filter->has_bpf)
 		pcap_freecode(&filter->bpf);
 	filter->has_bpf = false;
+	vxcap_flows_fini(&filter->flows);
 }
 
 int vxcap_filter_compile(struct vxcap_filter *filter, const char *text, struct err *err)
@@ -23,7 +28,9 @@ int vxcap_filter_compile(struct vxcap_filter *filter, const char *text, struct e
 
 	if (!pcap)
 		return err_set(err, -ENOMEM, "out of memory");
-	vxcap_filter_fini(filter);
+	if (filter->has_bpf)
+		pcap_freecode(&filter->bpf);
+	filter->has_bpf = false;
 	if (pcap_compile(pcap, &filter->bpf, text, 1, PCAP_NETMASK_UNKNOWN))
 		ret = err_set(err, -EINVAL, "the filter '%s' is not valid: %s", text,
 			      pcap_geterr(pcap));
@@ -54,6 +61,53 @@ static bool description_has(const char *description, const char *key, const char
 	return false;
 }
 
+/* ADDRESS-VNI or ADDRESS-VNI.GENERATION: of one session, and no store is called so. */
+static bool is_session_name(const char *name, uint32_t *vni)
+{
+	const char *const dash = strrchr(name, '-');
+	char address[INET6_ADDRSTRLEN];
+	uint8_t ignored[16];
+	unsigned generation;
+	int len = 0;
+
+	if (!dash || (size_t)(dash - name) >= sizeof(address))
+		return false;
+	(void)snprintf(address, sizeof(address), "%.*s", (int)(dash - name), name);
+	if (inet_pton(strchr(address, ':') ? AF_INET6 : AF_INET, address, ignored) != 1 ||
+	    sscanf(dash + 1, "%8" SCNu32 "%n", vni, &len) != 1)
+		return false;
+	const char *const rest = dash + 1 + len;
+	len = 0;
+	return !*rest || (sscanf(rest, ".%8u%n", &generation, &len) == 1 && !rest[len]);
+}
+
+bool vxcap_filter_file(const struct vxcap_filter *filter, const char *path)
+{
+	struct vxcap_name name;
+	uint32_t vni;
+
+	if (!vxcap_time_name(&name, path))
+		return true;
+	if (filter->to_ns <= name.start_ns || filter->from_ns > name.end_ns)
+		return false;
+	if (!is_session_name(name.name, &vni))
+		return true;
+	return (!filter->session || !strcmp(filter->session, name.name)) &&
+	       (!filter->has_vni || filter->vni == vni);
+}
+
+bool vxcap_filter_by_interface(const struct vxcap_filter *filter)
+{
+	return filter->session || filter->has_vni || filter->nf;
+}
+
+static bool by_content(const struct vxcap_filter *filter)
+{
+	const struct vxcap_flows *f = &filter->flows;
+
+	return filter->has_bpf || f->n_flows || f->n_communities || f->n_hosts;
+}
+
 bool vxcap_filter_interface(const struct vxcap_filter *filter, const struct block_interface *i)
 {
 	if (filter->session && strcmp(filter->session, i->name))
@@ -65,7 +119,7 @@ bool vxcap_filter_interface(const struct vxcap_filter *filter, const struct bloc
 		return false;
 	if (filter->nf && !description_has(i->description, "nf", filter->nf))
 		return false;
-	return !filter->has_bpf || i->linktype == BLOCK_LINKTYPE_ETHERNET;
+	return !by_content(filter) || i->linktype == BLOCK_LINKTYPE_ETHERNET;
 }
 
 bool vxcap_filter_range(const struct vxcap_filter *filter, uint64_t first_ns, uint64_t last_ns)
@@ -79,5 +133,6 @@ bool vxcap_filter_packet(const struct vxcap_filter *filter, const struct block_p
 
 	if (!vxcap_filter_range(filter, packet->time_ns, packet->time_ns))
 		return false;
-	return !filter->has_bpf || pcap_offline_filter(&filter->bpf, &header, packet->data);
+	return vxcap_flows_packet(&filter->flows, packet) &&
+	       (!filter->has_bpf || pcap_offline_filter(&filter->bpf, &header, packet->data));
 }

@@ -29,6 +29,7 @@ struct run {
 struct loaded {
 	struct run run;
 	uint8_t *raw; /* what the packets point into */
+	uint32_t len; /* of raw */
 	struct block_packet *packet;
 	size_t n, cap, next;
 };
@@ -40,7 +41,10 @@ struct vxcap_merge {
 	size_t n_inputs, inputs_cap;
 	struct run *waiting;
 	size_t n_waiting, waiting_cap, next_waiting;
-	uint64_t size;        /* of the frames that wait, before the first is loaded */
+	uint64_t size;       /* of the frames that wait, before the first is loaded */
+	unsigned n_open;     /* files, of those that waiting frames are in */
+	uint64_t loaded_len; /* of the frames in memory */
+	struct vxcap_merge_counts counts;
 	struct loaded **heap; /* least next packet first */
 	size_t n_loaded, heap_cap;
 };
@@ -175,21 +179,43 @@ static bool wants_interface(const struct input *input)
 	return false;
 }
 
+static bool has_wanted_interface(const struct input *input, unsigned frame)
+{
+	for (size_t i = 0; i < input->n_interfaces; i++)
+		if (input->interface[i] &&
+		    unpack_may_have_interface(input->file->unpack, frame, (uint32_t)i))
+			return true;
+	return false;
+}
+
+/* False: the index rules out a wanted packet. */
+static bool wants_frame(const struct vxcap_merge *merge, const struct input *input, unsigned i)
+{
+	const struct unpack_frame *frame = unpack_frame(input->file->unpack, i);
+
+	return vxcap_filter_range(merge->filter, frame->first_ns, frame->last_ns) &&
+	       (!vxcap_filter_by_interface(merge->filter) || has_wanted_interface(input, i)) &&
+	       vxcap_flows_frame(&merge->filter->flows, input->file->unpack, i);
+}
+
 static int add_frames(struct vxcap_merge *merge, struct input *input, struct err *err)
 {
 	const struct unpack *unpack = input->file->unpack;
 
 	input->frames = unpack_frames(unpack);
+	merge->counts.files++;
+	merge->counts.frames += input->frames;
 	for (unsigned i = 0; i < input->frames && wants_interface(input); i++) {
 		const struct unpack_frame *frame = unpack_frame(unpack, i);
 
-		if (!vxcap_filter_range(merge->filter, frame->first_ns, frame->last_ns))
+		if (!wants_frame(merge, input, i))
 			continue;
 		if (array_grow((void **)&merge->waiting, &merge->waiting_cap, merge->n_waiting + 1,
 			       sizeof(*merge->waiting)))
 			return err_set(err, -ENOMEM, "out of memory");
 		merge->waiting[merge->n_waiting++] = (struct run){input, i, frame->first_ns};
 		merge->size += frame->len;
+		merge->counts.frames_wanted++;
 		input->wanted++;
 	}
 	return 0;
@@ -232,6 +258,8 @@ int vxcap_merge_add(struct vxcap_merge *merge, struct vxcap_file *file, struct e
 	/* Few files are open at a time. One without index stays: finding its frames took a pass. */
 	if (input->wanted == 0 || unpack_is_indexed(file->unpack))
 		vxcap_file_close(file);
+	else
+		merge->n_open++;
 	return ret;
 }
 
@@ -304,6 +332,14 @@ static int read_definitions(struct block_reader *reader, const uint8_t *p, size_
 	return 0;
 }
 
+static bool is_in_order(const struct loaded *loaded)
+{
+	for (size_t i = 1; i < loaded->n; i++)
+		if (compare_packets(&loaded->packet[i - 1], &loaded->packet[i]) > 0)
+			return false;
+	return true;
+}
+
 /* The interfaces first: all but the first frame of a file need them. */
 static int load_content(const struct vxcap_merge *merge, struct loaded *loaded, struct err *err)
 {
@@ -314,6 +350,11 @@ static int load_content(const struct vxcap_merge *merge, struct loaded *loaded, 
 	struct err cause;
 	size_t len;
 
+	if (merge->loaded_len + frame->raw_len > VXCAP_MERGE_LEN)
+		return err_set(err, -E2BIG,
+			       "%s: more than 4 GiB of frames overlap in time: select fewer files",
+			       run->input->file->path);
+	loaded->len = frame->raw_len;
 	loaded->raw = malloc(frame->raw_len);
 	if (!loaded->raw)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -328,13 +369,13 @@ static int load_content(const struct vxcap_merge *merge, struct loaded *loaded, 
 	if (!ret)
 		ret = load_blocks(merge, loaded, reader, loaded->raw, frame->raw_len, err);
 	block_reader_close(reader);
-	if (loaded->n > 1)
+	if (!is_in_order(loaded))
 		qsort(loaded->packet, loaded->n, sizeof(*loaded->packet), compare_in_frame);
 	return ret;
 }
 
 /* Opens the file again where vxcap_merge_add had closed it. */
-static int reopen(const struct run *run, struct err *err)
+static int reopen(struct vxcap_merge *merge, const struct run *run, struct err *err)
 {
 	struct vxcap_file *file = run->input->file;
 
@@ -343,9 +384,22 @@ static int reopen(const struct run *run, struct err *err)
 	const int ret = vxcap_file_open(file, file->keys, err);
 	if (ret)
 		return ret;
+	merge->n_open++;
 	if (!file->unpack || unpack_frames(file->unpack) != run->input->frames)
 		return err_set(err, -EBADMSG, "%s was changed while it was read", file->path);
 	return 0;
+}
+
+/* The last frame of the file was read, or too many others are open. */
+static void close_when_due(struct vxcap_merge *merge, struct input *input)
+{
+	struct vxcap_file *file = input->file;
+
+	if (!file->unpack || (--input->wanted > 0 && (merge->n_open <= VXCAP_MERGE_OPEN ||
+						      !unpack_is_indexed(file->unpack))))
+		return;
+	vxcap_file_close(file);
+	merge->n_open--;
 }
 
 /* Reads the next waiting frame into the heap. */
@@ -361,13 +415,15 @@ static int load_next(struct vxcap_merge *merge, struct err *err)
 		goto fail;
 	}
 	loaded->run = *run;
-	ret = reopen(run, err);
+	ret = reopen(merge, run, err);
 	if (!ret)
 		ret = load_content(merge, loaded, err);
-	if (--run->input->wanted == 0)
-		vxcap_file_close(run->input->file);
+	close_when_due(merge, run->input);
 	if (ret || loaded->n == 0)
 		goto fail;
+	merge->loaded_len += loaded->len;
+	if (merge->loaded_len > merge->counts.peak_len)
+		merge->counts.peak_len = merge->loaded_len;
 	merge->heap[merge->n_loaded++] = loaded;
 	sift_up(merge->heap, merge->n_loaded - 1);
 	return 0;
@@ -410,10 +466,16 @@ static int emit_least(struct vxcap_merge *merge, struct err *err)
 
 	if (least->next == least->n) {
 		merge->heap[0] = merge->heap[--merge->n_loaded];
+		merge->loaded_len -= least->len;
 		loaded_free(least);
 	}
 	sift_down(merge->heap, merge->n_loaded, 0);
 	return ret;
+}
+
+struct vxcap_merge_counts vxcap_merge_counts(const struct vxcap_merge *merge)
+{
+	return merge->counts;
 }
 
 uint64_t vxcap_merge_size(const struct vxcap_merge *merge)

@@ -253,47 +253,57 @@ static void close_tools(struct rescue *rescue)
 	free(rescue->sealed);
 }
 
-/* As the store does. */
+/* As the store does: _20261121T230254Z */
 static void name_time(char out[static VXCAP_TIME_LEN], uint64_t time_ns)
 {
 	const time_t seconds = (time_t)(time_ns / NS_PER_S);
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	(void)strftime(out, VXCAP_TIME_LEN, "%Y%m%dT%H%M%SZ", &utc);
+	(void)strftime(out, VXCAP_TIME_LEN, "_%Y%m%dT%H%M%SZ", &utc);
+}
+
+/* Earliest and latest packet of all frames; without packets the earliest is later. */
+static void find_times(const struct unpack *unpack, uint64_t *first_ns, uint64_t *last_ns)
+{
+	*first_ns = UINT64_MAX;
+	*last_ns = 0;
+	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
+		const struct unpack_frame *frame = unpack_frame(unpack, i);
+		if (frame->packets && frame->first_ns < *first_ns)
+			*first_ns = frame->first_ns;
+		if (frame->packets && frame->last_ns > *last_ns)
+			*last_ns = frame->last_ns;
+	}
 }
 
 /* NAME_000007_START_END.pcapng.zst.age in the original's folder; NAME_recovered... of another name.
  * NULL: out of memory. */
-static char *whole_path(const struct vxcap_file *file, uint64_t last_ns)
+static char *whole_path(const struct vxcap_file *file)
 {
 	const char *slash = strrchr(file->path, '/'), *stem;
 	const char *name = slash ? slash + 1 : file->path;
 	size_t len = vxcap_file_stem(name, &stem);
-	char end[VXCAP_TIME_LEN] = "recovered";
+	char start[VXCAP_TIME_LEN] = "", end[VXCAP_TIME_LEN] = "_recovered";
+	uint64_t first_ns, last_ns, ignored;
 	char *path;
 
-	if (len)
+	find_times(file->unpack, &first_ns, &last_ns);
+	const bool is_stored = len > 0;
+	if (is_stored)
 		name_time(end, last_ns);
 	else
 		len = strcspn(stem = name, ".");
-	if (asprintf(&path, "%.*s%.*s_%s" SUFFIX, (int)(name - file->path), file->path, (int)len,
-		     stem, end) < 0)
+	/* The stem has when the file was begun; a packet that came late may be earlier. */
+	if (is_stored && first_ns <= last_ns && len > VXCAP_TIME_NAME_LEN &&
+	    vxcap_time_from_name(&ignored, stem + len - VXCAP_TIME_NAME_LEN) == stem + len) {
+		name_time(start, first_ns);
+		len -= VXCAP_TIME_NAME_LEN;
+	}
+	if (asprintf(&path, "%.*s%.*s%s%s" SUFFIX, (int)(name - file->path), file->path, (int)len,
+		     stem, start, end) < 0)
 		return NULL;
 	return path;
-}
-
-/* Latest packet of all frames. */
-static uint64_t latest_ns(const struct unpack *unpack)
-{
-	uint64_t last_ns = 0;
-
-	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
-		const struct unpack_frame *frame = unpack_frame(unpack, i);
-		if (frame->packets && frame->last_ns > last_ns)
-			last_ns = frame->last_ns;
-	}
-	return last_ns;
 }
 
 /* Bytes of the file behind the last frame that could be read. */
@@ -364,7 +374,7 @@ static int recover_open(const struct recover *recover, struct rescue *rescue, st
 		vxcap_say("%s is whole: there is nothing to recover", file->path);
 		return 0;
 	}
-	char *made = recover->out_path ? NULL : whole_path(file, latest_ns(file->unpack));
+	char *made = recover->out_path ? NULL : whole_path(file);
 	const char *path = recover->out_path ? recover->out_path : made;
 	ret = path ? rescue_to(rescue, recover, path, err) : err_set(err, -ENOMEM, "out of memory");
 	free(made);

@@ -54,7 +54,7 @@ void vxcap_time_format(char out[VXCAP_TIME_LEN], uint64_t time_ns)
 
 const char *vxcap_time_from_name(uint64_t *out, const char *name)
 {
-	static const size_t len = sizeof("_20261121T230254Z") - 1;
+	static const size_t len = VXCAP_TIME_NAME_LEN;
 
 	for (; (name = strchr(name, '_')); name++) {
 		char text[VXCAP_TIME_LEN];
@@ -70,4 +70,34 @@ const char *vxcap_time_from_name(uint64_t *out, const char *name)
 		return name + len;
 	}
 	return NULL;
+}
+
+bool vxcap_time_name(struct vxcap_name *out, const char *path)
+{
+	const char *const slash = strrchr(path, '/');
+	const char *const base = slash ? slash + 1 : path;
+	const char *const name = base + (*base == '.');
+	const char *const number = strchr(name, '_');
+	const size_t len = number ? (size_t)(number - name) : 0;
+	const size_t digits = number ? strspn(number + 1, DIGITS) : 0;
+
+	if (len == 0 || len >= sizeof(out->name) || digits < 6)
+		return false;
+	(void)snprintf(out->name, sizeof(out->name), "%.*s", (int)len, name);
+	const char *const start = number + 1 + digits;
+	const char *rest = vxcap_time_from_name(&out->start_ns, start);
+	if (rest != start + VXCAP_TIME_NAME_LEN)
+		return false;
+	out->end_ns = UINT64_MAX;
+	if (!strcmp(rest, ".part") || !strncmp(rest, "_trunc.", 7)) {
+		out->start_ns = 0; /* what began it need not be the earliest */
+		return true;
+	}
+	const char *const end = rest;
+	rest = vxcap_time_from_name(&out->end_ns, end);
+	if (rest != end + VXCAP_TIME_NAME_LEN || strncmp(rest, ".pcapng.zst", 11) ||
+	    out->end_ns < out->start_ns)
+		return false;
+	out->end_ns += NS_PER_S - 1; /* the name has the second only */
+	return true;
 }
