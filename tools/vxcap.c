@@ -20,6 +20,7 @@ static const char HELP[] =
 	"       vxcap recover FILE|DIR... KEY -r RECIPIENT... [-w FILE]\n"
 	"       vxcap keys    FILE|DIR... [KEY] [-l]\n"
 	"       vxcap rewrap  FILE|DIR... KEY -r RECIPIENT... -w FILE|DIR | --in-place\n"
+	"       vxcap verify  FILE|DIR... [KEY] [--head HASH] [--first-key KEY] [--json]\n"
 	"       vxcap --help | --version\n"
 	"\n"
 	"Works on the files that vxprobe stores: sealed ones (.pcapng.zst.age), which only the holder\n"
@@ -55,6 +56,15 @@ static const char HELP[] =
 	"rewrap  adds recipients to the header, from one that can open it; the payload is copied as it\n"
 	"     is. To another FILE or into a DIR, or --in-place by a temporary file and rename. It does\n"
 	"     not revoke: who could open the file still can.\n"
+	"\n"
+	"verify  are files and entries as the probe left them? Walks the folder's chain (vxprobe.chain)\n"
+	"     from its first entry and holds each file against it; names what is altered, swapped, missing,\n"
+	"     appended, and tells it from what expired. With KEY it also decrypts every file and checks all\n"
+	"     that is in it. Exit code 0 only if all is well.\n"
+	"       --head HASH      the chain must have the entry with this hash, which the probe logged or\n"
+	"                        gave as metric: shows that no end was cut off\n"
+	"       --first-key KEY  the first entry must have this key; without it, it is taken on trust\n"
+	"       --json           the result as JSON\n"
 	"\n"
 	"KEY, for all commands:\n"
 	"  -i IDENTITY      file with AGE-SECRET-KEY-1... lines, as age-keygen writes it; - is standard\n"
@@ -124,7 +134,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } COMMANDS[] = {
 	{"ls", vxcap_ls},     {"cat", vxcap_cat},       {"recover", vxcap_recover},
-	{"keys", vxcap_keys}, {"rewrap", vxcap_rewrap},
+	{"keys", vxcap_keys}, {"rewrap", vxcap_rewrap}, {"verify", vxcap_verify},
 };
 
 int main(int argc, char **argv)

@@ -46,6 +46,7 @@ struct config {
 	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
 	uint64_t metrics_by;                 /* enum view_by */
 	uint64_t rotate_len, rotate_ns, flush_ns, sync_ns, statistics_ns;
+	uint64_t evidence; /* 1: the folder's chain is kept */
 	int64_t level;
 	uint64_t memory;           /* budget, bytes */
 	const char *listen;        /* ADDRESS:PORT or "none" */
@@ -76,6 +77,9 @@ void config_close(struct config *config);
 
 /* What can be told without a start: the names file loads, the folder can be written. */
 int config_check_files(const struct config *config, struct err *err);
+/* SHA-256 of all options as they are in force, recipients of files too: equal for equal ones, of
+ * one version of the program. */
+void config_hash(const struct config *config, uint8_t out[static 32]);
 /* One line for people: what a run with it would do. */
 void config_summary(const struct config *config, char *out, size_t len);
 

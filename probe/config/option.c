@@ -71,6 +71,8 @@ const struct option_row option_rows[] = {
 	 "5s", "TIME", "sync what is written after so long; 0: when the file ends"},
 	{"statistics-interval", 0, RUN | READ, OPTION_TIME, OPTION_ANY_TIME, AT(statistics_ns), 0, UINT64_MAX,
 	 "60s", "TIME", "time between statistics blocks of a session; 0: when the file ends"},
+	{"evidence", 0, RUN | READ, OPTION_CHOICE, OPTION_AT_START, AT(evidence), 0, 0,
+	 "true", "false|true", "keep a signed chain of what is sealed and deleted, for vxcap verify"},
 	{"level", 0, RUN | READ, OPTION_LEVEL, OPTION_AT_START, AT(level), 0, 0,
 	 "1", "N", "zstd level, -7 to 19"},
 	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(memory), 1u << 20, UINT64_MAX,

@@ -39,7 +39,8 @@ struct store {
 	 */
 	uint8_t *buffer; /* while a file is open */
 	size_t buffer_len, filled;
-	uint64_t start; /* of the buffer, in the file */
+	uint64_t start;          /* of the buffer, in the file */
+	char last[NAME_MAX + 1]; /* what rename_part made of a file of ours */
 };
 
 static void format_time(char out[static TIME_LEN], uint64_t time_ns)
@@ -59,14 +60,13 @@ static int stem_len(const char *part)
 
 /* start instead of the one that part has; empty: that stays. */
 static int rename_part(const struct store *store, const char *part, const char *start,
-		       const char *end)
+		       const char *end, char name[static NAME_MAX + 1])
 {
-	char name[NAME_MAX + 1];
 	const int len =
-		snprintf(name, sizeof(name), "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
+		snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
 			 part + 1, start, end, store->suffix);
 
-	if (len >= (int)sizeof(name))
+	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
 	/* Never over another file: two probes in one folder may come to the same name. */
 	if (!renameat2(store->dir_fd, part, store->dir_fd, name, RENAME_NOREPLACE))
@@ -127,6 +127,7 @@ static void note_recovered(struct store *store, int fd)
 static int recover_part(struct store *store, const char *part, struct err *err)
 {
 	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char name[NAME_MAX + 1];
 	int ret;
 
 	if (fd < 0 && errno == ENOENT)
@@ -139,7 +140,7 @@ static int recover_part(struct store *store, const char *part, struct err *err)
 			err, -EBUSY,
 			"%s is being written by another process: stop it or use another folder",
 			part);
-	else if ((ret = rename_part(store, part, "", "trunc")))
+	else if ((ret = rename_part(store, part, "", "trunc", name)))
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
 	else
@@ -153,11 +154,12 @@ static int recover_part(struct store *store, const char *part, struct err *err)
 static void recover_unless_written(struct store *store, const char *part)
 {
 	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char name[NAME_MAX + 1];
 
 	if (fd < 0)
 		return;
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
-		if (!rename_part(store, part, "", "trunc"))
+		if (!rename_part(store, part, "", "trunc", name))
 			note_recovered(store, fd);
 	}
 	close(fd);
@@ -471,7 +473,7 @@ int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct
 		trim(store->fd);
 	if (!ret && !(ret = fsync(store->fd) ? -errno : 0)) {
 		store->synced = store->written;
-		ret = rename_part(store, store->part, start, end);
+		ret = rename_part(store, store->part, start, end, store->last);
 	}
 	if (ret) {
 		store_abandon(store);
@@ -489,14 +491,21 @@ void store_abandon(struct store *store)
 	if (store->fd < 0)
 		return;
 	trim(store->fd);
-	(void)rename_part(store, store->part, "", "trunc"); /* else the next store_open does it */
+	if (rename_part(store, store->part, "", "trunc", store->last))
+		store->last[0] = 0; /* the next store_open does it */
 	end_file(store);
+}
+
+const char *store_last(const struct store *store)
+{
+	return store->last;
 }
 
 void store_discard(struct store *store)
 {
 	if (store->fd < 0)
 		return;
+	store->last[0] = 0;
 	(void)unlinkat(store->dir_fd, store->part, 0);
 	end_file(store);
 }

@@ -72,5 +72,8 @@ uint64_t store_unsynced(const struct store *store);
 int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct err *err);
 /* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
 void store_abandon(struct store *store);
+/* Name under which the last file came to lie in the folder; "": it is not there, or under its part
+ * name. Lent until the next call. */
+const char *store_last(const struct store *store);
 /* Removes it instead: it holds nothing. */
 void store_discard(struct store *store);

@@ -15,6 +15,7 @@
 #include "kpi/kpi.h"
 #include "path/enroll.h"
 #include "path/handoff.h"
+#include "run/evidence.h"
 #include "run/naming.h"
 #include "run/worker.h"
 #include "run/writer.h"
@@ -33,6 +34,7 @@ struct engine {
 	pthread_mutex_t publishing;
 	uint64_t *labels_ns; /* [sessions_room] time of the packet that labels are of */
 	struct naming *naming;
+	struct evidence *evidence; /* NULL: none is kept */
 	struct writer *writer;
 	struct handoff *handoffs[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
@@ -137,7 +139,8 @@ size_t engine_memory(const struct engine_config *c)
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
 	       (1 + c->workers) * c->sessions_room * sizeof(uint64_t) +
-	       c->workers * (handoff_memory(&handoff) + kpi_memory(&kpi)) + writer_memory(&writer);
+	       c->workers * (handoff_memory(&handoff) + kpi_memory(&kpi)) + writer_memory(&writer) +
+	       (c->evidence ? evidence_memory() : 0);
 }
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
@@ -184,6 +187,13 @@ static int open_enrolls(struct engine *e, struct err *err)
 	return ret;
 }
 
+static int open_evidence(struct engine *e, struct err *err)
+{
+	const struct evidence_config config = {.dir = e->config.output.dir, .stats = e->stats};
+
+	return e->config.evidence ? evidence_open(&e->evidence, &config, err) : 0;
+}
+
 int engine_open(struct engine **out, const struct engine_config *config, struct stats *stats,
 		struct err *err)
 {
@@ -198,6 +208,10 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->config.output.describe = label_session;
 	e->config.output.names = write_names;
 	e->config.output.arg = e;
+	int ret = open_evidence(e, err);
+	if (ret)
+		goto fail;
+	e->config.output.evidence = e->evidence;
 	const struct writer_config writer = {.workers = config->workers,
 					     .stats = stats,
 					     .output = e->config.output,
@@ -205,7 +219,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 					     .offset_ns = &e->offset_ns,
 					     .control = &e->bell};
 	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
-	int ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
+	ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
 	    (ret = writer_open(&e->writer, &writer, err)))
 		goto fail;
@@ -227,6 +241,7 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	writer_close(e->writer);
+	evidence_close(e->evidence); /* it hears of the last file */
 	for (uint32_t i = 0; i < e->config.workers; i++) {
 		capture_close(e->workers[i].config.capture);
 		free(e->workers[i].config.told_drops);
@@ -250,6 +265,8 @@ void engine_set(struct engine *e, const struct engine_settings *settings, struct
 {
 	naming_set(e->naming, names, settings->unknown);
 	writer_set(e->writer, &settings->output);
+	evidence_configured(e->evidence, settings->sha256, settings->output.recipients,
+			    settings->output.n_recipients);
 	if (!e->stats->is_live)
 		return;
 	enroll_raise_cap(e->enroll[0], settings->sessions_max);
@@ -286,9 +303,12 @@ int engine_start(struct engine *e, struct err *err)
 {
 	sigset_t all, before;
 
+	int ret = e->evidence ? evidence_start(e->evidence, err) : 0;
+	if (ret)
+		return ret;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	const int ret = start_threads(e, err);
+	ret = start_threads(e, err);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return ret;
 }
@@ -304,6 +324,7 @@ static bool follow_clock(struct engine *e)
 	stats_set(&e->stats->clock_error_ns, error_ns);
 
 	if (is_set) {
+		evidence_clock(e->evidence, now - before);
 		log_line("the clock was set by %+.3f s: files are closed",
 			 (double)(now - before) / 1e9);
 		__atomic_store_n(&e->stats->clock_steps, e->stats->clock_steps + 1,
@@ -379,6 +400,7 @@ int engine_join(struct engine *e)
 	}
 	if (e->writer_started)
 		(void)pthread_join(e->writer_thread, NULL);
+	evidence_stop(e->evidence); /* all files have ended */
 	count_places(e);
 	return ret;
 }

@@ -25,6 +25,7 @@ struct engine_config {
 	uint32_t flows_max, associations_max; /* per worker */
 	uint32_t chunks, chunk_len;           /* per worker; bytes */
 	bool split;                           /* a file per session */
+	bool evidence;                        /* the folder has a chain (run/evidence.h) */
 	struct decap_config decap;
 	struct output_config output; /* its functions are the engine's to set */
 };
@@ -34,6 +35,7 @@ struct engine_settings {
 	uint32_t sessions_max;       /* a lower one than before is not taken */
 	enum session_policy unknown; /* of sessions without a name */
 	struct output_settings output;
+	uint8_t sha256[32]; /* of the configuration, for the chain */
 };
 
 struct engine;
@@ -63,5 +65,6 @@ void engine_turn(struct engine *engine, int fd, int timeout_ms);
  */
 void engine_stop(struct engine *engine);
 bool engine_is_done(const struct engine *engine);
-/* Joins the threads. Returns the first worker's error, if one ended with one. */
+/* Joins the threads; the chain has its last entry then. Returns the first worker's error, if one
+ * ended with one. */
 int engine_join(struct engine *engine);

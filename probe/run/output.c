@@ -226,7 +226,7 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 
 	o->offset_ns = offset_ns;
 	o->has_kept = false;
-	o->packed = o->counted = 0;
+	o->packed = o->counted = o->packets = 0;
 	o->started_ns = o->earliest_ns = o->latest_ns = o->told_ns = time_ns;
 	undeclare_all(o);
 	take_settings(o->tools);
@@ -266,6 +266,7 @@ void output_end_file(struct output *o)
 	}
 	ret = store_commit(o->store, o->earliest_ns + (uint64_t)o->offset_ns,
 			   o->latest_ns + (uint64_t)o->offset_ns, &err);
+	output_file_tell(o, ret != 0);
 	if (ret) {
 		suspect(o, ret);
 	} else {
@@ -290,6 +291,7 @@ static void sync_file(struct output *o)
 		return;
 	}
 	store_abandon(o->store);
+	output_file_tell(o, true);
 	output_file_forget(o);
 }
 

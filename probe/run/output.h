@@ -45,7 +45,8 @@ struct output_config {
 	/* Writes a name resolution block with the names of addresses inside a session, at most
 	 * OUTPUT_NAMES_MAX bytes; returns its length. NULL or 0: none. */
 	size_t (*names)(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap);
-	void *arg; /* of both */
+	void *arg;                 /* of both */
+	struct evidence *evidence; /* hears of each file that ends; NULL: none */
 };
 
 /* 512 names of 63 bytes are 43 KiB: with the interface block less than PACK_BLOCK_MAX. */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "run/evidence.h"
 
 /* ---- fates ---- */
 
@@ -57,6 +58,23 @@ void output_file_forget(struct output *o)
 	o->seal = NULL;
 }
 
+void output_file_tell(struct output *o, bool is_broken)
+{
+	const struct output_settings *s = &o->tools->settings;
+	struct evidence_file file = {.name = store_last(o->store),
+				     .bytes = store_written(o->store),
+				     .packets = o->packets,
+				     .recipients = s->recipients,
+				     .n_recipients = s->n_recipients,
+				     .is_broken = is_broken};
+
+	for (uint32_t i = 0; i < o->n_sessions; i++)
+		if (o->session[i].interface != OUTPUT_NOT_DECLARED)
+			file.drops += output_session_drops(&o->session[i]);
+	if (*file.name)
+		evidence_sealed(o->tools->config.evidence, &file);
+}
+
 void output_file_settle(struct output *o)
 {
 	struct stats *stats = o->tools->stats;
@@ -70,6 +88,7 @@ void output_file_settle(struct output *o)
 		drop_portion(o);
 	}
 	count(o, FATE_KEPT, kept);
+	o->packets += kept;
 	o->has_kept |= kept > 0;
 	if (o->is_failing && kept)
 		log_line("files in %s can be written again", o->tools->config.dir);
@@ -94,10 +113,12 @@ void output_file_fail(struct output *o, int error, const char *doing)
 	if (o->pack)
 		output_file_settle(o);
 	lose_waiting(o);
-	if (o->store && o->has_kept)
+	if (o->store && o->has_kept) {
 		store_abandon(o->store);
-	else if (o->store)
+		output_file_tell(o, true);
+	} else if (o->store) {
 		store_discard(o->store);
+	}
 	output_file_forget(o);
 }
 

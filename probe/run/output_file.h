@@ -44,6 +44,7 @@ struct output {
 	uint64_t head_len; /* of seal's header */
 	uint64_t packed;   /* bytes given to seal since */
 	uint64_t counted;  /* bytes of the file that statistics have */
+	uint64_t packets;  /* of the file, kept */
 	int64_t offset_ns;
 	uint64_t started_ns, earliest_ns, latest_ns; /* source clock */
 	uint64_t told_ns;                            /* when statistics were written */
@@ -94,5 +95,7 @@ int output_file_flush(struct output *o);
 int output_file_pad(struct output *o);
 /* The end of the file: index, last chunk, and all of it written. */
 int output_file_finish(struct output *o);
+/* The chain hears of the file, which has its name. */
+void output_file_tell(struct output *o, bool is_broken);
 /* The file is no more in the output's hands. */
 void output_file_forget(struct output *o);

@@ -79,6 +79,12 @@ size_t output_session_statistics(struct output_session *s, uint64_t dropped, uin
 	return block_statistics(out, OUTPUT_STATISTICS_LEN, &block);
 }
 
+uint64_t output_session_drops(const struct output_session *s)
+{
+	return s->lost.writer_full + s->lost.disk_full + s->lost.io_error -
+	       (s->before.writer_full + s->before.disk_full + s->before.io_error);
+}
+
 void output_session_sealed(struct output_session *s)
 {
 	s->before = s->lost;

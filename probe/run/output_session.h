@@ -52,5 +52,7 @@ void output_session_lose_portions(struct output_session *s, enum fate fate, uint
  * if it would tell more than the last one. */
 size_t output_session_statistics(struct output_session *s, uint64_t dropped, uint64_t time_ns,
 				 bool only_news, uint8_t out[static OUTPUT_STATISTICS_LEN]);
+/* Of these, what was lost since the last sealed file's. */
+uint64_t output_session_drops(const struct output_session *s);
 /* The file with these statistics is sealed: the next one tells what came since. */
 void output_session_sealed(struct output_session *s);

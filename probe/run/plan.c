@@ -73,6 +73,7 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 						    .sync_ns = c->sync_ns,
 						    .statistics_ns = c->statistics_ns};
 	memcpy(settings->output.recipients, c->recipients, sizeof(c->recipients));
+	config_hash(c, settings->sha256);
 }
 
 static struct engine_config engine_config(const struct config *c)
@@ -86,6 +87,7 @@ static struct engine_config engine_config(const struct config *c)
 		.chunks = (uint32_t)c->chunks,
 		.chunk_len = (uint32_t)c->chunk_len,
 		.split = c->split,
+		.evidence = c->evidence,
 		.decap = {.port = (uint16_t)c->port},
 		.output = {.dir = c->dir,
 			   .buffer_len = buffer_len(c),

@@ -144,6 +144,37 @@ void stats_labels(struct stats *s, uint32_t session, struct session_labels *out)
 	}
 }
 
+void stats_set_head(struct stats *s, const uint8_t head[static 32])
+{
+	struct stats_evidence *e = &s->evidence;
+	const uint32_t sequence = e->sequence;
+
+	__atomic_store_n(&e->sequence, sequence + 1, __ATOMIC_RELAXED);
+	/* Release: who sees any new byte sees the odd sequence; pairs with stats_head. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	memcpy(e->head, head, sizeof(e->head));
+	__atomic_store_n(&e->is_kept, 1, __ATOMIC_RELAXED);
+	/* Release: the even sequence comes after all bytes; pairs with stats_head. */
+	__atomic_store_n(&e->sequence, sequence + 2, __ATOMIC_RELEASE);
+}
+
+bool stats_head(const struct stats *s, uint8_t head[static 32])
+{
+	const struct stats_evidence *e = &s->evidence;
+
+	/* A bound: the process that writes may have been killed at it. */
+	for (unsigned i = 0; i < LABELS_TRIES; i++) {
+		/* Acquire: pairs with the releases of stats_set_head. */
+		const uint32_t before = __atomic_load_n(&e->sequence, __ATOMIC_ACQUIRE);
+		memcpy(head, e->head, sizeof(e->head));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (!(before & 1) && before == __atomic_load_n(&e->sequence, __ATOMIC_RELAXED))
+			break;
+		(void)sched_yield(); /* the writer may be waiting for this CPU */
+	}
+	return __atomic_load_n(&e->is_kept, __ATOMIC_RELAXED);
+}
+
 struct stats_worker *stats_worker(struct stats *s, unsigned worker)
 {
 	return (struct stats_worker *)at(s, layout(s).worker) + worker;

@@ -57,6 +57,16 @@ struct stats_reload { /* starter */
 	uint32_t pad;
 };
 
+/* The chain of evidence. */
+struct stats_evidence {    /* evidence thread; unhashed: who tells it, under its mutex */
+	uint64_t entries;  /* committed */
+	uint64_t waiting;  /* told and not yet entered */
+	uint64_t unhashed; /* that found no room to be told */
+	uint32_t sequence; /* odd while the head is written */
+	uint32_t is_kept;  /* there is a chain */
+	uint8_t head[32];  /* SHA-256 of the last entry */
+};
+
 struct stats {
 	/* const after open */
 	uint32_t version, workers, queues, sessions_max, histograms_max, chunks;
@@ -71,6 +81,7 @@ struct stats {
 
 	uint32_t is_capturing, n_names; /* starter: packets flow; entries of the names file */
 	struct stats_reload config, names;
+	struct stats_evidence evidence;
 
 	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
 	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */
@@ -110,6 +121,11 @@ int stats_open(struct stats **out, int *fd, const struct stats_config *config, s
 void stats_close(struct stats *stats);
 /* Maps a block that came by handover; fd stays the caller's. */
 int stats_map(struct stats **out, int fd, bool may_write, struct err *err);
+
+/* Evidence thread, and control before it starts. */
+void stats_set_head(struct stats *stats, const uint8_t head[static 32]);
+/* Any thread of any process: the head of one moment; false: no chain is kept. */
+bool stats_head(const struct stats *stats, uint8_t head[static 32]);
 
 struct session *stats_sessions(struct stats *stats);
 /* Control; of files, the workers under the engine's mutex. */

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "base/reason.h"
+#include "path/chain.h"
 
 /* Families' heads and what there is one of; a worker's samples and a queue's: 8 each of at most 70
  * bytes. */
@@ -117,6 +118,28 @@ static void write_writer(struct exposition *e, const struct stats *stats)
 	      stats->memory_bound);
 }
 
+/* ---- evidence ---- */
+
+static void write_evidence(struct exposition *e, const struct stats *stats)
+{
+	uint8_t head[32];
+	char hash[2 * sizeof(head) + 1];
+
+	if (!stats_head(stats, head))
+		return;
+	chain_hex(head, sizeof(head), hash);
+	exposition_family(e, EXPOSITION_INFO, "vxprobe_evidence_head", "",
+			  "SHA-256 of the last entry of the chain of evidence.");
+	exposition_integer(e, 1, LABELS("hash", hash));
+	counter(e, "vxprobe_evidence_entries", "", "Entries of the chain of evidence, ever.",
+		stats_get(&stats->evidence.entries));
+	counter(e, "vxprobe_evidence_unhashed", "",
+		"Files and events that are in no entry, the evidence being too far behind.",
+		stats_get(&stats->evidence.unhashed));
+	gauge(e, "vxprobe_evidence_waiting", "", "Files and events that wait for their entry.",
+	      stats_get(&stats->evidence.waiting));
+}
+
 /* ---- configuration ---- */
 
 static void write_reloads(struct exposition *e, const struct stats *stats)
@@ -217,6 +240,7 @@ void metrics_health(struct exposition *e, const struct view *v)
 	write_ledger(e, v);
 	write_workers(e, v->ledger.stats);
 	write_writer(e, v->ledger.stats);
+	write_evidence(e, v->ledger.stats);
 	if (!v->ledger.maps)
 		return;
 	write_reloads(e, v->ledger.stats);

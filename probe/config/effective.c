@@ -1,0 +1,70 @@
+/* effective: what is in force, whatever part of it came by file, command line or default. */
+#define _GNU_SOURCE /* open_memstream */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/option.h"
+#include "path/chain.h"
+
+static void write_list(FILE *f, const struct option_row *row, const struct config *c)
+{
+	char text[64];
+
+	for (unsigned i = 0; i < c->n_recipients && row->type == OPTION_RECIPIENT; i++) {
+		seal_recipient_format(&c->recipients[i], text);
+		(void)fprintf(f, "%s: %s\n", row->name, text);
+	}
+	for (unsigned i = 0; i < c->n_allow && row->type == OPTION_ALLOW; i++) {
+		chain_hex(c->allow[i].address.byte, 16, text);
+		(void)fprintf(f, "%s: %s/%u\n", row->name, text, c->allow[i].len);
+	}
+}
+
+static void write_option(FILE *f, const struct option_row *row, const struct config *c)
+{
+	const void *field = (const char *)c + row->offset;
+
+	switch (row->type) {
+	case OPTION_HELP:
+	case OPTION_FILE:
+		return;
+	case OPTION_RECIPIENT:
+	case OPTION_ALLOW:
+		write_list(f, row, c);
+		return;
+	case OPTION_TEXT:
+	case OPTION_LISTEN:
+		if (*(const char *const *)field)
+			(void)fprintf(f, "%s: %s\n", row->name, *(const char *const *)field);
+		return;
+	case OPTION_FLAG:
+		(void)fprintf(f, "%s: %d\n", row->name, *(const bool *)field);
+		return;
+	case OPTION_LEVEL:
+		(void)fprintf(f, "%s: %" PRId64 "\n", row->name, *(const int64_t *)field);
+		return;
+	case OPTION_NUMBER:
+	case OPTION_POWER:
+	case OPTION_SIZE:
+	case OPTION_TIME:
+	case OPTION_CHOICE:
+		break;
+	}
+	(void)fprintf(f, "%s: %" PRIu64 "\n", row->name, option_number(row, c));
+}
+
+void config_hash(const struct config *c, uint8_t out[static 32])
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	for (unsigned i = 0; i < option_n && f; i++)
+		write_option(f, &option_rows[i], c);
+	if (f)
+		(void)fclose(f);
+	chain_hash(text ? text : "", len, out);
+	free(text);
+}
