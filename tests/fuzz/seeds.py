@@ -2,6 +2,7 @@
 """seeds: what the fuzz corpora begin with, built here; libFuzzer grows them.
 Usage: seeds.py CORPUS_DIR. Needs zstd."""
 
+import hashlib
 import struct
 import subprocess
 import sys
@@ -459,6 +460,63 @@ def negotiations():
         yield f"encoding-{i}", b"\n" + text.encode()
 
 
+# ---- evidence ----
+
+def chains():
+    key = "cecc1507dc1ddd7295951c290888f095adb9044d1b73d696e6df065d683bd4fc"
+    zero = "0" * 64
+    members = {"start": '"version":"1","host":"h"', "stop": "", "configured": f'"sha256":"{zero}","recipients":["{KEY}","{OTHER}"]', "clock": '"step_ns":-5',
+               "sealed": f'"file":"a_000001_x.pcapng.zst.age","bytes":5,"sha256":"{zero}","packets":1,"drops":0,"recipients":["0123456789abcdef"]',
+               "found": f'"file":"a_000002_x.pcapng.zst","bytes":5,"sha256":"{zero}"', "deleted": '"file":"a.pcapng.zst","reason":"old"',
+               "unreadable": '"file":"a.pcapng.zst","bytes":5,"reason":"x"', "unhashed": '"files":3',
+               "broken": f'"file":"b_trunc.pcapng.zst","bytes":5,"sha256":"{zero}","packets":1,"drops":0,"recipients":[]',
+               "recovered": f'"file":"c_trunc.pcapng.zst","bytes":5,"sha256":"{zero}"'}
+
+    def line(seq, before, event="stop", more=None, sign="*", time="2026-11-22T10:00:00.123456789Z"):
+        more = members[event] if more is None else more
+        first = f'"key":"{key}",' if seq == 1 else ""
+        body = f'{{"chain":1,"seq":{seq},"time":"{time}","prev":"{before}","next":"{key}",{first}"event":"{event}"{"," if more else ""}{more}'
+        return f'{body},"sig":"{sign}"}}'
+
+    def fnv(data):
+        """The signature that fuzz_chain puts in the place of a star."""
+        n = 0xCBF29CE484222325
+        for byte in data:
+            n = (n ^ byte) * 0x100000001B3 % (1 << 64)
+        return n.to_bytes(8, "little").hex() + "0" * 112
+
+    def chain(*events):
+        lines, before = [], zero
+        for i, event in enumerate(events):
+            text = line(i + 1, before, event)
+            body = text[:-len(',"sig":"*"}')]
+            before = hashlib.sha256(f'{body},"sig":"{fnv(body.encode())}"}}'.encode()).hexdigest()
+            lines.append(text)
+        return lines
+
+    all_of = chain(*members)
+    yield "all", "\n".join(all_of + [""]).encode()
+    five = chain("start", "stop", "start", "stop", "start", "stop")
+    for name, order in (("removed", (0, 1, 3, 4)), ("last", (0, 1, 3)), ("swapped", (0, 2, 1, 3)), ("repeated", (0, 1, 1, 2)), ("headless", (2, 3, 4)), ("back", (0, 1, 2, 0))):
+        yield name, "\n".join([five[i] for i in order] + [""]).encode()
+    yield "cut", "\n".join(five).encode()
+    yield "altered", "\n".join([five[0], five[1].replace("stop", "clok"), five[2], five[3].replace('"*"', '"' + "0" * 128 + '"'), *five[4:], ""]).encode()
+    yield "signed-otherwise", "\n".join([five[0], five[1][:-3] + "0" * 128 + '"}', five[2], five[3].replace("10:00", "11:00"), *five[4:], ""]).encode()
+    yield "number", "\n".join([five[0], five[1].replace('"seq":2', '"seq":4'), *five[2:], ""]).encode()
+    yield "long", b"x" * 9000 + b"\n" + all_of[0].encode() + b"\n"
+    yield "empty", b""
+    bad = [line(1, zero, "start", m) for m in ('"version":"1"', '"version":5,"host":"h"', '"version":"1","host":"\\u0001"', f'"version":"{"v" * 200}","host":"h"')]
+    bad += [line(1, zero, "sealed", members["sealed"].replace(a, b)) for a, b in (("a_0", "../"), ('":5', '":-5'), ('":5', '":5.5'), (zero, zero[1:] + "G"), (zero, "0"), ("[", "[5,"), ("[", "{"), ('"drops":0,', ""))]
+    bad += [line(1, zero, "stop", time=t) for t in ("2026-11-22T10:00:00Z", "2026-13-22T10:00:00.123456789Z", "2026-11-22T10:00:00.12345678xZ", "2500-11-22T10:00:00.123456789Z", "1960-11-22T10:00:00.123456789Z")]
+    bad += [line(0, zero), line(10 ** 17, zero), line(1, "x"), line(1, zero).replace('"chain":1', '"chain":2'), line(1, zero).replace('"key"', '"kay"'), line(1, zero).replace(key, "x"),
+            line(1, zero, "configured", f'"sha256":"{zero}","recipients":[{",".join(["1"] * 70)}]'), "[1" + ',"sig":"*"}', "{" + ',"sig":"*"}', line(1, zero, sign="G" * 128)]
+    for i, text in enumerate(bad):
+        yield f"bad-{i}", text.encode() + b"\n"
+    for i in range(0, len(all_of), 3):  # of a length that is written again
+        text = "\n".join(all_of[i:i + 3] + [""]).encode()
+        yield f"again-{i}", text + bytes(-len(text) % 64)
+
+
 def write(folder, inputs):
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in inputs:
@@ -471,7 +529,7 @@ def main():
     corpus = Path(sys.argv[1])
     for name, inputs in (("packet", packets()), ("kpi", ((n, kpi_input(s)) for n, s in conversations())), ("capfile", captures()),
                          ("block", captures()), ("pack", packed()), ("seal", sealed()), ("keys", keys()), ("names", names()),
-                         ("config", configs()), ("value", values()), ("negotiate", negotiations())):
+                         ("config", configs()), ("value", values()), ("negotiate", negotiations()), ("chain", chains())):
         write(corpus / name, inputs)
 
 

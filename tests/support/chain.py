@@ -85,6 +85,8 @@ def judge(folder, head=None, first_key=None):
     content, deleted = {}, set()
     for entry in entries:
         name = entry.get("file")
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,254}", name):
+            continue
         if entry["event"] in CONTENT:
             if name in content:
                 wrong.add(name)
@@ -95,7 +97,7 @@ def judge(folder, head=None, first_key=None):
         path = folder / name
         if not path.exists():
             wrong |= set() if name in deleted else {name}
-        elif entry["bytes"] != path.stat().st_size or entry["sha256"] != sha256(path.read_bytes()):
+        elif entry.get("bytes") != path.stat().st_size or entry.get("sha256") != sha256(path.read_bytes()):
             wrong.add(name)
     return wrong | {p.name for p in folder.iterdir() if STORED.fullmatch(p.name) and p.name not in content}
 

@@ -49,6 +49,7 @@ static const struct {
 	{"flush-interval", "2s", "1s", NULL},
 	{"sync-interval", "5s", "0", NULL},
 	{"statistics-interval", "60s", "1s", NULL},
+	{"evidence", "true", "false", "takes effect at a start; running is true"},
 	{"level", "1", "-1", "takes effect at a start; running is 1"},
 	{"memory", "1GiB", "8GiB", "takes effect at a start; running is 1GiB"},
 	{"listen", "none", "127.0.0.1:80", "takes effect at a start; running is none"},

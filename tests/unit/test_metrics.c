@@ -306,6 +306,26 @@ Test(metrics, reloads_are_told)
 	page_has("vxprobe_names_entries 5");
 }
 
+Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
+{
+	static const uint8_t head[32] = {0xab, [31] = 0xcd};
+	struct view *v = served_open(4);
+
+	page_text(v);
+	page_has_not("vxprobe_evidence");
+	stats_set_head(v->ledger.stats, head);
+	v->ledger.stats->evidence.entries = 7;
+	v->ledger.stats->evidence.unhashed = 2;
+	v->ledger.stats->evidence.waiting = 3;
+	page_text(v);
+	page_has(
+		"vxprobe_evidence_head_info{hash=\"ab0000000000000000000000000000000000000000000000"
+		"000000000000cd\"} 1");
+	page_has("vxprobe_evidence_entries_total 7");
+	page_has("vxprobe_evidence_unhashed_total 2");
+	page_has("vxprobe_evidence_waiting 3");
+}
+
 Test(metrics, the_interface_is_told)
 {
 	struct view *v = served_open(4);

@@ -88,3 +88,36 @@ Test(stats, labels_are_read_whole_while_they_change)
 	stats_close(s);
 	close(fd);
 }
+
+static void *write_heads(void *arg)
+{
+	struct stats *s = arg;
+	uint8_t head[32];
+
+	for (unsigned i = 0; i < 200000; i++) {
+		memset(head, (int)i, sizeof(head));
+		stats_set_head(s, head);
+	}
+	return NULL;
+}
+
+Test(stats, a_head_is_of_one_moment)
+{
+	const struct stats_config c = {.workers = 1, .sessions_max = 1};
+	int fd;
+	struct stats *s = open_stats(&c, &fd);
+	uint8_t head[32];
+	pthread_t writer;
+
+	cr_assert_not(stats_head(s, head));
+	cr_assert_eq(pthread_create(&writer, NULL, write_heads, s), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		(void)stats_head(s, head);
+		cr_assert_eq(memcmp(head, head + 1, sizeof(head) - 1), 0);
+	}
+	(void)pthread_join(writer, NULL);
+	cr_assert(stats_head(s, head));
+	cr_assert_eq(head[31], (200000 - 1) % 256);
+	stats_close(s);
+	close(fd);
+}

@@ -498,3 +498,20 @@ Test(store, what_is_written_is_unsynced_until_a_sync)
 	cr_assert_eq(store_unsynced(store), 0);
 	store_close(store);
 }
+
+Test(store, tells_under_which_name_the_last_file_lies)
+{
+	struct store *store = open_store("probe");
+
+	cr_expect_str_eq(store_last(store), "");
+	begin(store);
+	commit(store);
+	cr_expect(exists(store_last(store)), "%s", store_last(store));
+	begin(store);
+	store_abandon(store);
+	cr_expect(strstr(store_last(store), "_trunc") && exists(store_last(store)));
+	begin(store);
+	store_discard(store);
+	cr_expect_str_eq(store_last(store), "");
+	store_close(store);
+}
