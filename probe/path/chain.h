@@ -104,9 +104,9 @@ bool chain_is_signed(const char *line, size_t len, const uint8_t key[static CHAI
 /* ---- hashes ---- */
 
 void chain_hash(const void *data, size_t len, uint8_t out[static CHAIN_HASH]);
-/* SHA-256 of a file from its first byte, past the page cache as far as that goes: what was cached
- * before is dropped, and what is read. did (may be NULL) hears of each piece. *len: bytes read.
- * -errno. */
+/* SHA-256 of a file from its first byte, past the page cache where the file system can (O_DIRECT,
+ * which fd then keeps); else what was cached is dropped before and behind it. did (may be NULL)
+ * hears of each piece. *len: bytes read. -errno. */
 int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_HASH],
 		  uint64_t *len);
 /* First 16 hex digits of SHA-256 of the recipient's text, age1... */

@@ -309,6 +309,7 @@ Test(metrics, reloads_are_told)
 Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
 {
 	static const uint8_t head[32] = {0xab, [31] = 0xcd};
+#define ZEROES "000000000000000000000000000000000000000000000000000000000000"
 	struct view *v = served_open(4);
 
 	page_text(v);
