@@ -319,9 +319,7 @@ Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
 	v->ledger.stats->evidence.unhashed = 2;
 	v->ledger.stats->evidence.waiting = 3;
 	page_text(v);
-	page_has(
-		"vxprobe_evidence_head_info{hash=\"ab0000000000000000000000000000000000000000000000"
-		"000000000000cd\"} 1");
+	page_has("vxprobe_evidence_head_info{hash=\"ab" ZEROES "cd\"} 1");
 	page_has("vxprobe_evidence_entries_total 7");
 	page_has("vxprobe_evidence_unhashed_total 2");
 	page_has("vxprobe_evidence_waiting 3");
