@@ -26,6 +26,8 @@
 /* Entries wait so long at most for others to be committed with them, and a failed commit for the
  * next try. */
 #define COMMIT_NS UINT64_C(1000000000)
+/* A deletion waits so long at most for room in the queue. */
+#define ROOM_NS UINT64_C(2000000000)
 /* Tries of the last commit, once nothing more comes. */
 #define LAST_TRIES 3
 /* Hashing is nobody's hurry: workers and writers go first. */
@@ -65,8 +67,8 @@ struct evidence {
 	unsigned first, n;
 	uint64_t missed; /* tellers that found it full */
 	uint64_t told, entered;
-	bool is_ending;
-	uint8_t configured[32]; /* the last that was told */
+	bool is_ending, is_stuck; /* the last commit failed */
+	uint8_t configured[32];   /* the last that was told */
 	bool is_configured;
 	/* the thread's */
 	struct evidence_log log;
@@ -141,11 +143,32 @@ void evidence_sealed(struct evidence *e, const struct evidence_file *file)
 	unlock(e);
 }
 
+/* On the clock of e->changed. */
+static struct timespec after(uint64_t ns)
+{
+	const uint64_t at = clock_monotonic_ns() + ns;
+
+	return (struct timespec){.tv_sec = (time_t)(at / 1000000000),
+				 .tv_nsec = (long)(at % 1000000000)};
+}
+
+/* Deletions come in bursts, and who deletes has time; but not while the disk is full, since then it
+ * waits for the deletions. */
+static void wait_for_room(struct evidence *e)
+{
+	const struct timespec until = after(ROOM_NS);
+	int ret = 0;
+
+	while (e->n == e->config.queue && e->is_started && !e->is_stuck && !ret)
+		ret = pthread_cond_timedwait(&e->changed, &e->mutex, &until);
+}
+
 void evidence_deleted(struct evidence *e, const char *name, const char *reason)
 {
 	if (!e)
 		return;
 	lock(e);
+	wait_for_room(e);
 	struct item *item = place(e);
 	if (item) {
 		item->event = CHAIN_DELETED;
@@ -186,15 +209,6 @@ void evidence_clock(struct evidence *e, int64_t step_ns)
 	unlock(e);
 }
 
-/* On the clock of e->changed. */
-static struct timespec after(uint64_t ns)
-{
-	const uint64_t at = clock_monotonic_ns() + ns;
-
-	return (struct timespec){.tv_sec = (time_t)(at / 1000000000),
-				 .tv_nsec = (long)(at % 1000000000)};
-}
-
 bool evidence_settle(struct evidence *e, int timeout_ms)
 {
 	if (!e)
@@ -231,6 +245,9 @@ static bool commit(struct evidence *e)
 	const int ret = evidence_log_commit(&e->log);
 
 	e->committed_ns = clock_monotonic_ns();
+	lock(e);
+	e->is_stuck = ret;
+	unlock(e);
 	if (ret) {
 		say_failure(e, ret);
 		return false;
@@ -499,7 +516,7 @@ static bool take(struct evidence *e, uint64_t *missed, bool *is_ending)
 	}
 	stats_set(&e->config.stats->evidence.waiting, e->n);
 	*is_ending = e->is_ending;
-	(void)pthread_mutex_unlock(&e->mutex);
+	unlock(e); /* there is room */
 	return any;
 }
 

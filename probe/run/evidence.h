@@ -8,9 +8,9 @@
  *                        entries of this commit, so that a crash between the two loses nothing
  *
  * A file is read back from the disk right behind its sealing, so that the writer has no part in it
- * and the disk shows that it gives what it took. Who tells never waits: when the queue is full,
- * only the number of what was not told is entered; the next start finds those files.
- * What cannot be written to the chain (a full disk) is tried again every second.
+ * and the disk shows that it gives what it took. Who tells of a file never waits: when the queue is
+ * full, only the number of what was not told is entered; the next start finds those files. What
+ * cannot be written to the chain (a full disk) is tried again every second.
  *
  * The teller functions may be called by any thread but a worker; they copy what they are given, and
  * take a NULL evidence, which keeps none. Not for the packet path: they lock.
@@ -60,7 +60,8 @@ struct evidence_file {
 
 /* A file that is complete, or that nothing more is written to. */
 void evidence_sealed(struct evidence *evidence, const struct evidence_file *file);
-/* Say it behind the unlink: a crash in between makes "missing" of it, never a false "deleted". */
+/* Say it behind the unlink: a crash in between makes "missing" of it, never a false "deleted".
+ * Waits for room in a full queue, 2 s at most, and not while the chain cannot be written. */
 void evidence_deleted(struct evidence *evidence, const char *name, const char *reason);
 /* In force from now on; without a change nothing is entered. sha256 is the configuration's. */
 void evidence_configured(struct evidence *evidence, const uint8_t sha256[static 32],

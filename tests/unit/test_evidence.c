@@ -278,6 +278,25 @@ Test(evidence, counts_what_finds_the_queue_full)
 	cr_expect_eq(only(CHAIN_UNHASHED)->files, 6);
 }
 
+Test(evidence, enters_a_burst_of_deletions_whole)
+{
+	static char line[CHAIN_LINE_MAX + 1];
+	unsigned n = 0;
+	size_t len;
+
+	open_evidence(4);
+	start();
+	for (unsigned i = 0; i < 500; i++)
+		evidence_deleted(evidence, "a_000001_x.pcapng.zst", "x");
+	cr_expect(evidence_settle(evidence, PATIENCE));
+	cr_expect_eq(stats->evidence.unhashed, 0);
+	FILE *f = fopen(path_of(CHAIN_FILE), "re");
+	while (chain_read_line(f, line, &len) == 1)
+		n += memmem(line, len, "\"deleted\"", 9) != NULL;
+	(void)fclose(f);
+	cr_expect_eq(n, 500);
+}
+
 Test(evidence, settles_when_all_is_entered)
 {
 	open_evidence(0);
