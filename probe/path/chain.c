@@ -1,13 +1,9 @@
-#define _GNU_SOURCE /* O_DIRECT, timegm, strptime */
+#define _GNU_SOURCE /* timegm, strptime */
 #include "path/chain.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -15,8 +11,6 @@
 #include <openssl/rand.h>
 
 #define SECOND_NS UINT64_C(1000000000)
-/* Read at once of a file that is hashed. */
-#define PIECE (1u << 20)
 /* No chain gets so long, and sums with it do not overflow. */
 #define SEQUENCE_MAX (INT64_C(1) << 53)
 
@@ -112,103 +106,6 @@ bool chain_is_stored(const char *name)
 {
 	return chain_is_name(name) &&
 	       (ends_with(name, ".pcapng.zst") || ends_with(name, ".pcapng.zst.age"));
-}
-
-/* ---- hex, hashes ---- */
-
-void chain_hex(const uint8_t *data, size_t len, char *out)
-{
-	static const char digit[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < len; i++) {
-		*out++ = digit[data[i] >> 4];
-		*out++ = digit[data[i] & 15];
-	}
-	*out = 0;
-}
-
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* 2 * len characters are there. One way to write it alone: else a line had several forms. */
-static bool read_hex(const char *text, uint8_t *out, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		const int high = digit_of(text[2 * i]), low = digit_of(text[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		out[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
-bool chain_unhex(const char *text, uint8_t *out, size_t len)
-{
-	return strlen(text) == 2 * len && read_hex(text, out, len);
-}
-
-void chain_hash(const void *data, size_t len, uint8_t out[static CHAIN_HASH])
-{
-	if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) != 1)
-		abort(); /* out of memory for a context of 112 bytes */
-}
-
-/* Past the page cache: half the CPU time, and the disk is asked. False: it was so before, or cannot
- * be. */
-static bool set_direct(int fd, bool is_direct)
-{
-	const int flags = fcntl(fd, F_GETFL);
-	const int wanted = is_direct ? flags | O_DIRECT : flags & ~O_DIRECT;
-
-	return flags >= 0 && flags != wanted && !fcntl(fd, F_SETFL, wanted);
-}
-
-static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, void (*did)(uint64_t),
-		       uint64_t *len)
-{
-	for (;;) {
-		const ssize_t n = pread(fd, piece, PIECE, (off_t)*len);
-		if (n < 0 && (errno == EINTR || (errno == EINVAL && set_direct(fd, false))))
-			continue;
-		if (n <= 0)
-			return n ? -errno : 0;
-		if (EVP_DigestUpdate(digest, piece, (size_t)n) != 1)
-			return -EIO;
-		(void)posix_fadvise(fd, (off_t)*len, n, POSIX_FADV_DONTNEED);
-		*len += (uint64_t)n;
-		if (did)
-			did((uint64_t)n);
-	}
-}
-
-int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_HASH], uint64_t *len)
-{
-	EVP_MD_CTX *digest = EVP_MD_CTX_new();
-	uint8_t *piece = aligned_alloc(4096, PIECE);
-	int ret = -ENOMEM;
-
-	*len = 0;
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	(void)set_direct(fd, true);
-	if (digest && piece && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1)
-		ret = hash_pieces(fd, digest, piece, did, len);
-	if (!ret && EVP_DigestFinal_ex(digest, out, NULL) != 1)
-		ret = -EIO;
-	EVP_MD_CTX_free(digest);
-	free(piece);
-	return ret;
-}
-
-void chain_fingerprint(const char *recipient, char out[static 17])
-{
-	uint8_t hash[CHAIN_HASH];
-
-	chain_hash(recipient, strlen(recipient), hash);
-	chain_hex(hash, 8, out);
 }
 
 /* ---- keys ---- */
@@ -549,7 +446,7 @@ bool chain_is_signed(const char *line, size_t len, const uint8_t key[static CHAI
 	const size_t body = len - SIG_LEN;
 
 	if (!ends_signed(line, len) ||
-	    !read_hex(line + body + sizeof(sig_begin) - 1, signature, sizeof(signature)))
+	    !chain_read_hex(line + body + sizeof(sig_begin) - 1, signature, sizeof(signature)))
 		return false;
 	EVP_PKEY *k = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, CHAIN_KEY);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();

@@ -112,5 +112,8 @@ int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_H
 /* First 16 hex digits of SHA-256 of the recipient's text, age1... */
 void chain_fingerprint(const char *recipient, char out[static 17]);
 void chain_hex(const uint8_t *data, size_t len, char *out);
-/* Exactly 2 * len lower-case digits. */
+/* The next 2 * len characters, which are there: lower-case digits alone, else a line had more than
+ * one form. */
+bool chain_read_hex(const char *text, uint8_t *out, size_t len);
+/* A text of exactly so many. */
 bool chain_unhex(const char *text, uint8_t *out, size_t len);
