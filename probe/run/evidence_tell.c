@@ -26,7 +26,8 @@ static struct item *place(struct evidence *e)
 static void set_recipients(struct item *item, const struct seal_recipient *recipients, unsigned n)
 {
 	item->n_recipients = n;
-	memcpy(item->recipients, recipients, n * sizeof(*recipients));
+	if (n) /* else recipients may be NULL */
+		memcpy(item->recipients, recipients, n * sizeof(*recipients));
 }
 
 void evidence_lock(struct evidence *e)
