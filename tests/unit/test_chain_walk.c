@@ -173,6 +173,17 @@ Test(chain_walk, cannot_prove_the_last_one_behind_a_gap)
 	cr_expect_eq(n_good, 2);
 }
 
+/* No key is left that shows it, but the entry behind it knows its hash. */
+Test(chain_walk, names_what_is_altered_behind_a_gap)
+{
+	line[3][len[3] - 10] ^= 1;
+	walk_order((const int[]){0, 1, 3, 4, 5, -1});
+	cr_expect_eq(n_findings, 2);
+	cr_expect(is_found(CHAIN_MISSING, 3, 3));
+	cr_expect(is_found(CHAIN_ALTERED, 4, 4));
+	cr_expect_eq(n_good, 4);
+}
+
 Test(chain_walk, names_what_stands_in_the_wrong_place)
 {
 	walk_order((const int[]){0, 1, 3, 2, 4, 5, -1});
