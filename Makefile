@@ -54,6 +54,7 @@ $(B)/conform-xdp: $(call obj,tests/conform_xdp.c tests/support/conform.c tests/s
 $(B)/cut: $(call obj,tests/cut.c) $(B)/libprobe.a
 $(B)/events: $(call obj,tests/events.c) $(B)/libprobe.a
 $(B)/sealed: $(call obj,tests/sealed.c) $(B)/libprobe.a
+$(B)/retain: $(call obj,tests/retain.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
 # With libFuzzer's main, or with one that replays a corpus.
 $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
@@ -61,7 +62,7 @@ $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 $(if $(filter fuzz,$(SAN)),$(FUZZ): SANITIZE_fuzz += -fsanitize=fuzzer)
 # The parsers are to be covered, not what feeds them.
 $(call obj,$(wildcard tests/fuzz/*.c)): SANITIZE_fuzz := $(SANITIZE_asan)
-$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
+$(FUZZ) $(PROGRAMS) $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/retain $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen $(RING:tests/ring/%.c=$(B)/ring-%):
 	@echo "  LD    $@"
 	$Q$(CC) $(CFLAGS) $(SANITIZE_$(SAN)) -pthread $^ $(LDLIBS) -o $@
 
@@ -101,13 +102,13 @@ deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
 # All that is compiled.
-everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen \
+everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/retain $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen \
 	$(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ)
 
 check: everything deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/bench_kpi $(B)/mixgen deps-accept
+accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/retain $(B)/bench_kpi $(B)/mixgen deps-accept
 	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo

@@ -21,6 +21,7 @@ static const char HELP[] =
 	"       vxcap keys    FILE|DIR... [KEY] [-l]\n"
 	"       vxcap rewrap  FILE|DIR... KEY -r RECIPIENT... -w FILE|DIR | --in-place\n"
 	"       vxcap verify  FILE|DIR... [KEY] [--head HASH] [--first-key KEY] [--json]\n"
+	"       vxcap pin     FILE... | unpin FILE... | pins DIR...\n"
 	"       vxcap --help | --version\n"
 	"\n"
 	"Works on the files that vxprobe stores: sealed ones (.pcapng.zst.age), which only the holder\n"
@@ -66,7 +67,10 @@ static const char HELP[] =
 	"       --first-key KEY  the first entry must have this key; without it, it is taken on trust\n"
 	"       --json           the result as JSON\n"
 	"\n"
-	"KEY, for all commands:\n"
+	"pin, unpin  the probe's retention deletes pinned files never, however old; pins lists them. A\n"
+	"     pin is an empty file .FILE.pin beside FILE.\n"
+	"\n"
+	"KEY, for all commands but those of pins:\n"
 	"  -i IDENTITY      file with AGE-SECRET-KEY-1... lines, as age-keygen writes it; - is standard\n"
 	"                   input; may be given again\n"
 	"  --unwrap CMD     run CMD by sh -c for each file that no identity opens: it gets the stanzas\n"
@@ -135,6 +139,7 @@ static const struct {
 } COMMANDS[] = {
 	{"ls", vxcap_ls},     {"cat", vxcap_cat},       {"recover", vxcap_recover},
 	{"keys", vxcap_keys}, {"rewrap", vxcap_rewrap}, {"verify", vxcap_verify},
+	{"pin", vxcap_pin},   {"unpin", vxcap_unpin},   {"pins", vxcap_pins},
 };
 
 int main(int argc, char **argv)

@@ -17,6 +17,9 @@ int vxcap_recover(int argc, char **argv);
 int vxcap_keys(int argc, char **argv);
 int vxcap_rewrap(int argc, char **argv);
 int vxcap_verify(int argc, char **argv);
+int vxcap_pin(int argc, char **argv);
+int vxcap_unpin(int argc, char **argv);
+int vxcap_pins(int argc, char **argv);
 
 /* One line on standard error. */
 void vxcap_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

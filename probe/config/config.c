@@ -166,6 +166,21 @@ static int check_contradictions(const struct config *c, struct err *err)
 	return check_stdout(c, err);
 }
 
+/* Less would keep nothing but the file that is being written. */
+static int check_retention(const struct config *c, struct err *err)
+{
+	static const char *const names[] = {"retain-size", "retain-session-size"};
+	const uint64_t len[] = {c->retain_len, c->retain_session_len};
+
+	for (unsigned i = 0; i < 2; i++)
+		if (len[i] && len[i] / 2 < c->rotate_len)
+			return setting_fail(c, setting_of(c, names[i]), err,
+					    "less than two files of rotate-size (%" PRIu64
+					    " MiB each): raise it, or lower rotate-size",
+					    c->rotate_len >> 20);
+	return 0;
+}
+
 static int parse(struct config *c, struct err *err)
 {
 	int ret = setting_read_line(c, err);
@@ -177,7 +192,8 @@ static int parse(struct config *c, struct err *err)
 	    (ret = check_inputs(c, err)) || (ret = check_missing(c, err)))
 		return ret;
 	c->sessions_start = c->sessions_max;
-	return check_contradictions(c, err);
+	ret = check_contradictions(c, err);
+	return ret ? ret : check_retention(c, err);
 }
 
 int config_parse(struct config *out, enum config_command command, int argc, char **argv,

@@ -47,6 +47,8 @@ struct config {
 	uint64_t metrics_by;                 /* enum view_by */
 	uint64_t rotate_len, rotate_ns, flush_ns, sync_ns, statistics_ns;
 	uint64_t evidence; /* 1: the folder's chain is kept */
+	uint64_t retain_len, retain_session_len, retain_ns;
+	uint64_t retain_free; /* a value_space */
 	int64_t level;
 	uint64_t memory;           /* budget, bytes */
 	const char *listen;        /* ADDRESS:PORT or "none" */

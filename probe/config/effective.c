@@ -48,6 +48,7 @@ static void write_option(FILE *f, const struct option_row *row, const struct con
 	case OPTION_NUMBER:
 	case OPTION_POWER:
 	case OPTION_SIZE:
+	case OPTION_SPACE:
 	case OPTION_TIME:
 	case OPTION_CHOICE:
 		break;

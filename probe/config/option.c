@@ -73,6 +73,14 @@ const struct option_row option_rows[] = {
 	 "60s", "TIME", "time between statistics blocks of a session; 0: when the file ends"},
 	{"evidence", 0, RUN | READ, OPTION_CHOICE, OPTION_AT_START, AT(evidence), 0, 0,
 	 "true", "false|true", "keep a signed chain of what is sealed and deleted, for vxcap verify"},
+	{"retain-size", 0, RUN, OPTION_SIZE, OPTION_ANY_TIME, AT(retain_len), 0, UINT64_MAX,
+	 "0", "SIZE", "delete the oldest files when all take more on the disk than this; 0: no limit"},
+	{"retain-session-size", 0, RUN, OPTION_SIZE, OPTION_ANY_TIME, AT(retain_session_len), 0, UINT64_MAX,
+	 "0", "SIZE", "the same for the files of each NAME, that is of each session with --split session"},
+	{"retain-time", 0, RUN, OPTION_TIME, OPTION_ANY_TIME, AT(retain_ns), 0, UINT64_MAX,
+	 "0", "TIME", "delete files whose last packet is older than this; 0: no limit"},
+	{"retain-free", 0, RUN, OPTION_SPACE, OPTION_ANY_TIME, AT(retain_free), 0, UINT64_MAX,
+	 "5%", "SIZE|N%", "delete the oldest files when less than this is free on the file system; 0: no limit"},
 	{"level", 0, RUN | READ, OPTION_LEVEL, OPTION_AT_START, AT(level), 0, 0,
 	 "1", "N", "zstd level, -7 to 19"},
 	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(memory), 1u << 20, UINT64_MAX,
@@ -155,9 +163,13 @@ static int set_number(const struct option_row *row, const char *text, uint64_t *
 
 	if (row->type == OPTION_SIZE && !value_size(&value, text))
 		return err_set(err, -EINVAL, "a size such as 64MiB is wanted");
+	if (row->type == OPTION_SPACE && !value_space(&value, text))
+		return err_set(err, -EINVAL,
+			       "a size such as 20GiB, or 0%% to 99%% of the file system, is wanted");
 	if (row->type == OPTION_TIME && !value_time(&value, text))
 		return err_set(err, -EINVAL, "a time such as 20ms or 5m is wanted");
-	if (row->type != OPTION_SIZE && row->type != OPTION_TIME && !value_number(&value, text))
+	if (row->type != OPTION_SIZE && row->type != OPTION_TIME && row->type != OPTION_SPACE &&
+	    !value_number(&value, text))
 		return err_set(err, -EINVAL, "a number is wanted");
 	if (value < row->min || value > row->max)
 		return fail_range(row, err);
@@ -320,6 +332,7 @@ int option_set(struct config *c, const struct option_row *row, const char *text,
 	case OPTION_POWER:
 	case OPTION_SIZE:
 	case OPTION_TIME:
+	case OPTION_SPACE:
 		break;
 	}
 	return set_number(row, text, field, err);
@@ -373,6 +386,7 @@ bool option_is_equal(const struct option_row *row, const struct config *a, const
 	case OPTION_POWER:
 	case OPTION_SIZE:
 	case OPTION_TIME:
+	case OPTION_SPACE:
 	case OPTION_CHOICE:
 		break;
 	}

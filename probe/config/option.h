@@ -15,6 +15,7 @@ enum option_type {
 	OPTION_LEVEL,
 	OPTION_SIZE,
 	OPTION_TIME,
+	OPTION_SPACE, /* a size, or per cent of the file system */
 	OPTION_CHOICE,
 	OPTION_FLAG,
 	OPTION_LISTEN,

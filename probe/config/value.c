@@ -66,6 +66,23 @@ bool value_size(uint64_t *out, const char *text)
 	return parse_units(out, text, size_units);
 }
 
+bool value_space(uint64_t *out, const char *text)
+{
+	static const struct unit percent[] = {{"%", 1}, {NULL, 0}};
+	uint64_t value;
+
+	if (parse_units(&value, text, percent)) {
+		if (value > 99)
+			return false;
+		*out = value ? VALUE_PERCENT | value : 0;
+		return true;
+	}
+	if (!value_size(&value, text) || value >= VALUE_PERCENT)
+		return false;
+	*out = value;
+	return true;
+}
+
 bool value_time(uint64_t *ns, const char *text)
 {
 	return parse_units(ns, text, time_units);

@@ -36,11 +36,12 @@ struct engine {
 	struct naming *naming;
 	struct evidence *evidence; /* NULL: none is kept */
 	struct writer *writer;
+	struct retention *retention; /* live */
 	struct handoff *handoffs[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
-	pthread_t worker_threads[STEER_WORKERS_MAX], writer_thread;
+	pthread_t worker_threads[STEER_WORKERS_MAX], writer_thread, retention_thread;
 	uint32_t n_started; /* workers */
-	bool writer_started;
+	bool writer_started, retention_started;
 };
 
 static void ring_control(void *arg)
@@ -167,6 +168,25 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 	return kpi_open(&w->kpi, &kpi, err);
 }
 
+/* Retention. */
+static void tell_deleted(void *arg, const char *name, uint64_t bytes, const char *reason)
+{
+	(void)bytes;
+	evidence_deleted(((struct engine *)arg)->evidence, name, reason);
+}
+
+/* Files are not deleted where a capture is only read. */
+static int open_retention(struct engine *e, struct err *err)
+{
+	const struct retention_config config = {.dir = e->config.output.dir,
+						.files_max = RETENTION_FILES_MAX,
+						.stats = &e->stats->retention,
+						.deleted = tell_deleted,
+						.arg = e};
+
+	return e->stats->is_live ? retention_open(&e->retention, &config, err) : 0;
+}
+
 static int open_enrolls(struct engine *e, struct err *err)
 {
 	const bool shared = e->stats->is_live;
@@ -221,7 +241,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
 	ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
-	    (ret = writer_open(&e->writer, &writer, err)))
+	    (ret = writer_open(&e->writer, &writer, err)) || (ret = open_retention(e, err)))
 		goto fail;
 	for (uint32_t i = 0; i < config->workers; i++)
 		if ((ret = open_worker(e, i, err)))
@@ -242,6 +262,7 @@ void engine_close(struct engine *e)
 		return;
 	writer_close(e->writer);
 	evidence_close(e->evidence); /* it hears of the last file */
+	retention_close(e->retention);
 	for (uint32_t i = 0; i < e->config.workers; i++) {
 		capture_close(e->workers[i].config.capture);
 		free(e->workers[i].config.told_drops);
@@ -269,6 +290,7 @@ void engine_set(struct engine *e, const struct engine_settings *settings, struct
 			    settings->output.n_recipients);
 	if (!e->stats->is_live)
 		return;
+	retention_set(e->retention, &settings->retention);
 	enroll_raise_cap(e->enroll[0], settings->sessions_max);
 	enroll_review(e->enroll[0], clock_monotonic_ns(), true);
 }
@@ -296,6 +318,10 @@ static int start_threads(struct engine *e, struct err *err)
 		ret = start_thread(&e->worker_threads[i], name, worker_run, &e->workers[i], err);
 		e->n_started += !ret;
 	}
+	if (ret || !e->retention)
+		return ret;
+	ret = start_thread(&e->retention_thread, "retention", retention_run, e->retention, err);
+	e->retention_started = !ret;
 	return ret;
 }
 
@@ -400,7 +426,10 @@ int engine_join(struct engine *e)
 	}
 	if (e->writer_started)
 		(void)pthread_join(e->writer_thread, NULL);
-	evidence_stop(e->evidence); /* all files have ended */
+	retention_stop(e->retention);
+	if (e->retention_started)
+		(void)pthread_join(e->retention_thread, NULL);
+	evidence_stop(e->evidence); /* all files have ended, and none is deleted any more */
 	count_places(e);
 	return ret;
 }

@@ -12,6 +12,7 @@
 #include "path/capture.h"
 #include "path/decap.h"
 #include "run/output.h"
+#include "run/retention.h"
 #include "run/stats.h"
 
 #include <stdbool.h>
@@ -36,6 +37,7 @@ struct engine_settings {
 	enum session_policy unknown; /* of sessions without a name */
 	struct output_settings output;
 	uint8_t sha256[32]; /* of the configuration, for the chain */
+	struct retention_settings retention; /* live */
 };
 
 struct engine;

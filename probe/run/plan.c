@@ -72,6 +72,11 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 						    .flush_ns = c->flush_ns,
 						    .sync_ns = c->sync_ns,
 						    .statistics_ns = c->statistics_ns};
+	settings->retention = (struct retention_settings){.size = c->retain_len,
+							  .session_size = c->retain_session_len,
+							  .time_ns = c->retain_ns,
+							  .free = c->retain_free,
+							  .rotate_len = c->rotate_len};
 	memcpy(settings->output.recipients, c->recipients, sizeof(c->recipients));
 	config_hash(c, settings->sha256);
 }
@@ -151,6 +156,8 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
 			      exporter_memory(stats, &facts);
+	if (c->command != CONFIG_READ)
+		stats->memory_bound += retention_memory(RETENTION_FILES_MAX);
 	if (c->names || (c->file && c->command == CONFIG_RUN)) /* a reload may bring some */
 		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)

@@ -23,6 +23,14 @@ struct labels {
 	struct session_labels labels;
 };
 
+const char *const retention_reasons[RETENTION_REASONS] = {
+	[RETENTION_AGE] = "age",
+	[RETENTION_SESSION_SIZE] = "session_size",
+	[RETENTION_SIZE] = "size",
+	[RETENTION_FREE] = "free",
+	[RETENTION_DISK_FULL] = "disk_full",
+};
+
 static size_t lines(size_t len)
 {
 	return (len + 63) & ~(size_t)63;

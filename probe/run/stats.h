@@ -67,6 +67,27 @@ struct stats_evidence {    /* evidence thread; unhashed: who tells it, under its
 	uint8_t head[32];  /* SHA-256 of the last entry */
 };
 
+/* Why a stored file was deleted. The names are retention's. */
+enum retention_reason {
+	RETENTION_AGE,
+	RETENTION_SESSION_SIZE,
+	RETENTION_SIZE,
+	RETENTION_FREE,
+	RETENTION_DISK_FULL, /* as FREE, after a write that failed */
+	RETENTION_REASONS
+};
+extern const char *const retention_reasons[RETENTION_REASONS];
+
+struct stats_retention { /* retention's thread */
+	uint64_t deleted_files[RETENTION_REASONS], deleted_bytes[RETENTION_REASONS];
+	uint64_t failures;                    /* files that could not be deleted, each time */
+	uint64_t exceeded[RETENTION_REASONS]; /* 1: over it, and nothing more may be deleted */
+	uint64_t files, bytes;                /* stored, the open ones included; on the disk */
+	uint64_t pinned_files, pinned_bytes;  /* among them */
+	uint64_t oldest_ns;                   /* end of the oldest that is not open; 0: none */
+	uint64_t disk_free, disk_size;        /* bytes; 0, 0: not to be had */
+};
+
 struct stats {
 	/* const after open */
 	uint32_t version, workers, queues, sessions_max, histograms_max, chunks;
@@ -82,6 +103,7 @@ struct stats {
 	uint32_t is_capturing, n_names; /* starter: packets flow; entries of the names file */
 	struct stats_reload config, names;
 	struct stats_evidence evidence;
+	struct stats_retention retention;
 
 	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
 	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */

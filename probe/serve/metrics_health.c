@@ -169,6 +169,50 @@ static void write_reloads(struct exposition *e, const struct stats *stats)
 	gauge(e, "vxprobe_names_entries", "", "Sessions in the names file.", stats->n_names);
 }
 
+/* ---- retention, live ---- */
+
+static void write_deletions(struct exposition *e, const struct stats_retention *s)
+{
+	exposition_family(e, EXPOSITION_COUNTER, "vxprobe_retention_deleted_files", "",
+			  "Stored files deleted, by the limit that asked for it.");
+	for (unsigned i = 0; i < RETENTION_REASONS; i++)
+		exposition_integer(e, stats_get(&s->deleted_files[i]),
+				   LABELS("reason", retention_reasons[i]));
+	exposition_family(e, EXPOSITION_COUNTER, "vxprobe_retention_deleted_bytes", "bytes",
+			  "What they took on the disk.");
+	for (unsigned i = 0; i < RETENTION_REASONS; i++)
+		exposition_integer(e, stats_get(&s->deleted_bytes[i]),
+				   LABELS("reason", retention_reasons[i]));
+	counter(e, "vxprobe_retention_failures", "", "Times that a file could not be deleted.",
+		stats_get(&s->failures));
+	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_retention_exceeded", "",
+			  "1: over this limit, and what is left is pinned or open.");
+	for (unsigned i = RETENTION_SESSION_SIZE; i <= RETENTION_FREE; i++)
+		exposition_integer(e, stats_get(&s->exceeded[i]),
+				   LABELS("limit", retention_reasons[i]));
+}
+
+static void write_retention(struct exposition *e, const struct stats_retention *s)
+{
+	write_deletions(e, s);
+	gauge(e, "vxprobe_stored_files", "", "Files in the folder, the open ones included.",
+	      stats_get(&s->files));
+	gauge(e, "vxprobe_stored_bytes", "bytes", "What they take on the disk.",
+	      stats_get(&s->bytes));
+	gauge(e, "vxprobe_pinned_files", "", "Stored files that are pinned.",
+	      stats_get(&s->pinned_files));
+	gauge(e, "vxprobe_pinned_bytes", "bytes", "What they take on the disk.",
+	      stats_get(&s->pinned_bytes));
+	metrics_single_seconds(e, EXPOSITION_GAUGE, "vxprobe_oldest_file_timestamp_seconds",
+			       "End of the oldest stored file, since 1970; 0: there is none.",
+			       stats_get(&s->oldest_ns));
+	gauge(e, "vxprobe_disk_free_bytes", "bytes",
+	      "Free on the file system of the folder, for users without privilege.",
+	      stats_get(&s->disk_free));
+	gauge(e, "vxprobe_disk_size_bytes", "bytes", "Size of that file system.",
+	      stats_get(&s->disk_size));
+}
+
 /* ---- interface and queues, live ---- */
 
 static uint64_t given_on(const struct ledger_source *s, uint32_t queue)
@@ -244,6 +288,7 @@ void metrics_health(struct exposition *e, const struct view *v)
 	if (!v->ledger.maps)
 		return;
 	write_reloads(e, v->ledger.stats);
+	write_retention(e, &v->ledger.stats->retention);
 	write_interface(e, v);
 	write_queues(e, &v->ledger);
 }

@@ -16,16 +16,20 @@ judge=$here/tests/support/judge.py
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vxprobe-$line.XXXXXX")
 pids=()
 labs=()
+mounts=()
 # Recursive make must not inherit the flags of the make that runs us.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 cleanup() {
-	local pid name
+	local pid name mount
 	for pid in ${pids[@]+"${pids[@]}"}; do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
 	for name in ${labs[@]+"${labs[@]}"}; do
 		"$lab" down "$name"
+	done
+	for mount in ${mounts[@]+"${mounts[@]}"}; do
+		umount "$mount" || umount -l "$mount"
 	done
 	rm -rf "$tmp"
 }
@@ -76,6 +80,20 @@ lab_up() {
 	labs+=("$net")
 	"$lab" up "$net" "$@"
 	drops_before=$(link_drops)
+}
+
+# loop_up DIR SIZE [MKFS_OPTION...]: an ext4 of its own there, until the end; its image is in memory where it can be,
+# so that what else the disk does is not measured.
+loop_up() {
+	local dir=$1 size=$2 image
+	shift 2
+	image=$(mktemp -p /dev/shm "vxprobe-$line.XXXXXX" 2>/dev/null || mktemp -p "$tmp")
+	mkdir -p "$dir"
+	truncate -s "$size" "$image"
+	mkfs.ext4 -q -F -m 0 "$@" "$image"
+	mount -o loop "$image" "$dir" 2>"$tmp/mount" || { rm "$image"; skip "no loop device: $(cat "$tmp/mount")"; }
+	rm "$image" # the loop device keeps it
+	mounts+=("$dir")
 }
 
 in_a() {

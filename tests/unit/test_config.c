@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/value.h"
 #include "serve/view.h"
 
 /* A key of the age test vectors. */
@@ -110,6 +111,10 @@ Test(config, three_options_are_enough_and_the_rest_is_as_documented)
 	cr_assert_eq(config.flush_ns, 2000000000);
 	cr_assert_eq(config.sync_ns, 5000000000);
 	cr_assert_eq(config.statistics_ns, 60000000000);
+	cr_assert_eq(config.retain_len, 0);
+	cr_assert_eq(config.retain_session_len, 0);
+	cr_assert_eq(config.retain_ns, 0);
+	cr_assert_eq(config.retain_free, VALUE_PERCENT | 5);
 	cr_assert_eq(config.level, 1);
 	cr_assert_eq(config.memory, 2ull << 30);
 	cr_assert_str_eq(config.listen, "127.0.0.1:9789");
@@ -260,7 +265,25 @@ Test(config, help_is_told_from_everything_else)
 	cr_assert_eq(parse_words(CONFIG_READ, "a.pcap --help"), -ECANCELED);
 }
 
+Test(config, retention_has_sizes_a_time_and_a_part_of_the_disk)
+{
+	assert_takes("--retain-size 1GiB --retain-session-size 512MiB --retain-time 30d "
+		     "--retain-free 20GiB");
+	cr_assert_eq(config.retain_len, 1 << 30);
+	cr_assert_eq(config.retain_session_len, 512 << 20);
+	cr_assert_eq(config.retain_ns, 30 * UINT64_C(86400000000000));
+	cr_assert_eq(config.retain_free, 20ull << 30);
+}
+
 /* ---- what is refused ---- */
+
+Test(config, retention_of_less_than_two_files_is_refused)
+{
+	assert_refuses("--retain-size 511MiB", "--retain-size: less than two files of rotate-size "
+					       "(256 MiB each)");
+	assert_refuses("--rotate-size 1GiB --retain-session-size 1GiB", "--retain-session-size");
+	assert_refuses("--retain-free 100%", "--retain-free 100%: a size such as 20GiB, or 0% to");
+}
 
 Test(config, times_and_sizes_that_are_none_are_refused_by_name)
 {

@@ -61,6 +61,24 @@ Test(value, refuses_what_is_no_size)
 						  "-1MiB", "1.5GiB", "16777216TiB", "1ms", NULL});
 }
 
+Test(value, takes_sizes_and_per_cent_as_space)
+{
+	takes(value_space, (const struct good[]){{"0", 0},
+						 {"0%", 0},
+						 {"5%", VALUE_PERCENT | 5},
+						 {"99%", VALUE_PERCENT | 99},
+						 {"20GiB", 20ull << 30},
+						 {"8388607TiB", 8388607ull << 40},
+						 {NULL, 0}});
+}
+
+Test(value, refuses_what_is_no_space)
+{
+	refuses(value_space,
+		(const char *const[]){"", "%", "100%", "5 %", "-5%", "5.5%", "5%%", "5MB",
+				      "8388608TiB", "18446744073709551615", NULL});
+}
+
 Test(value, takes_times)
 {
 	takes(value_time, (const struct good[]){{"0", 0},
