@@ -84,6 +84,12 @@ static size_t write_names(void *arg, uint32_t session, int64_t at_ns, uint8_t *o
 	return naming_block(e->naming, &stats_sessions(e->stats)[session], at_ns, out, cap);
 }
 
+/* Writer. */
+static void make_room(void *arg)
+{
+	retention_hurry(((struct engine *)arg)->retention);
+}
+
 /* Control thread; of files each worker, and the first one's word counts. */
 static void publish_session(void *arg, uint32_t id, const struct session *session, uint64_t time_ns)
 {
@@ -227,6 +233,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	atomic_init(&e->stop_at, UINT64_MAX);
 	e->config.output.describe = label_session;
 	e->config.output.names = write_names;
+	e->config.output.disk_full = make_room;
 	e->config.output.arg = e;
 	int ret = open_evidence(e, err);
 	if (ret)

@@ -247,6 +247,7 @@ static void suspect(struct output *o, int error)
 {
 	const uint64_t bytes = store_unsynced(o->store);
 
+	output_file_make_room(o, error);
 	stats_add(&o->tools->stats->bytes_suspect, bytes);
 	log_line("cannot sync a file in %s: %s; its last %" PRIu64
 		 " bytes may be lost: it keeps a trunc name, and another is begun",

@@ -45,7 +45,9 @@ struct output_config {
 	/* Writes a name resolution block with the names of addresses inside a session, at most
 	 * OUTPUT_NAMES_MAX bytes; returns its length. NULL or 0: none. */
 	size_t (*names)(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap);
-	void *arg;                 /* of both */
+	/* A file failed for lack of space: make some, but do not wait for it. NULL: none can. */
+	void (*disk_full)(void *arg);
+	void *arg;                 /* of all */
 	struct evidence *evidence; /* hears of each file that ends; NULL: none */
 };
 

@@ -95,6 +95,14 @@ void output_file_settle(struct output *o)
 	o->is_failing &= !kept;
 }
 
+void output_file_make_room(struct output *o, int error)
+{
+	const struct output_config *c = &o->tools->config;
+
+	if (fate_of(error) == FATE_DISK_FULL && c->disk_full)
+		c->disk_full(c->arg);
+}
+
 /* Said once, until a file could be written again. */
 static void report_failure(struct output *o, int error, const char *doing)
 {
@@ -109,6 +117,7 @@ static void report_failure(struct output *o, int error, const char *doing)
 void output_file_fail(struct output *o, int error, const char *doing)
 {
 	report_failure(o, error, doing);
+	output_file_make_room(o, error);
 	o->retry_ns = o->latest_ns + OUTPUT_RETRY_NS;
 	if (o->pack)
 		output_file_settle(o);

@@ -85,6 +85,8 @@ static inline bool output_has_waiting(struct output *o)
 /* The current file takes nothing more: what was not written of it is lost. The rest is kept under
  * its trunc name, if there is any. */
 void output_file_fail(struct output *o, int error, const char *doing);
+/* Asks for space where the error is a lack of it. */
+void output_file_make_room(struct output *o, int error);
 /* The packet found no file. */
 void output_file_lose(struct output *o, const uint8_t *block, uint32_t session);
 /* Counts what has reached the file. */
