@@ -30,7 +30,7 @@ ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SANITIZE_$(SAN)) -Iprobe -Iinclude -
 LDLIBS := -lxdp -lbpf -lpcap -lzstd -lcrypto -lyaml -lmicrohttpd -ljansson -lncursesw -lz -lcap-ng -lmnl -lsystemd -lm
 
 PROBE := $(wildcard probe/*/*.c)
-UNIT := $(wildcard tests/unit/*.c) $(wildcard tests/support/*.c)
+UNIT := $(wildcard tests/unit/*.c) $(filter-out %/failing.c,$(wildcard tests/support/*.c))
 RING := $(wildcard tests/ring/*.c)
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
 PROGRAMS := $(B)/vxprobe $(B)/vxcap $(B)/vxmirror
@@ -56,6 +56,11 @@ $(B)/events: $(call obj,tests/events.c) $(B)/libprobe.a
 $(B)/sealed: $(call obj,tests/sealed.c) $(B)/libprobe.a
 $(B)/retain: $(call obj,tests/retain.c) $(B)/libprobe.a
 $(RING:tests/ring/%.c=$(B)/ring-%): $(B)/ring-%: $(B)/tests/ring/%.o $(B)/libprobe.a
+# Preloaded into a program, whose calls it makes fail.
+$(B)/failing.so: tests/support/failing.c
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$Q$(CC) -std=gnu17 $(WARN) -O2 -g -shared -fPIC $< -o $@
 # With libFuzzer's main, or with one that replays a corpus.
 $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 	$(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(B)/libprobe.a
@@ -102,13 +107,13 @@ deps-check deps-accept deps-demo deps-lint: deps-%: deps
 	@tools/deps $*
 
 # All that is compiled.
-everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/retain $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen \
+everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)/retain $(B)/failing.so $(B)/bench_stages $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen \
 	$(RING:tests/ring/%.c=$(B)/ring-%) $(FUZZ)
 
 check: everything deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/retain $(B)/bench_kpi $(B)/mixgen deps-accept
+accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/retain $(B)/failing.so $(B)/bench_kpi $(B)/mixgen deps-accept
 	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo
