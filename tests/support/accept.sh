@@ -29,7 +29,7 @@ cleanup() {
 		"$lab" down "$name"
 	done
 	for mount in ${mounts[@]+"${mounts[@]}"}; do
-		umount "$mount" || umount -l "$mount"
+		umount "$mount" 2>/dev/null || umount -l "$mount"
 	done
 	rm -rf "$tmp"
 }

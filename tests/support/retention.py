@@ -351,7 +351,7 @@ def fill(folder, n, size, age):
     now = int(time.time())
     for i in range(n):
         start = now - (n - i) * age
-        allocate(f"{folder}/vxprobe_{i + 1:06}_{stamp(start)}_{stamp(start + age)}.pcapng.zst.age", size)
+        allocate(f"{folder}/old_{i + 1:06}_{stamp(start)}_{stamp(start + age)}.pcapng.zst.age", size)
 
 
 def main():
