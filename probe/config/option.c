@@ -164,8 +164,9 @@ static int set_number(const struct option_row *row, const char *text, uint64_t *
 	if (row->type == OPTION_SIZE && !value_size(&value, text))
 		return err_set(err, -EINVAL, "a size such as 64MiB is wanted");
 	if (row->type == OPTION_SPACE && !value_space(&value, text))
-		return err_set(err, -EINVAL,
-			       "a size such as 20GiB, or 0%% to 99%% of the file system, is wanted");
+		return err_set(
+			err, -EINVAL,
+			"a size such as 20GiB, or 0%% to 99%% of the file system, is wanted");
 	if (row->type == OPTION_TIME && !value_time(&value, text))
 		return err_set(err, -EINVAL, "a time such as 20ms or 5m is wanted");
 	if (row->type != OPTION_SIZE && row->type != OPTION_TIME && row->type != OPTION_SPACE &&
