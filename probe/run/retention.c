@@ -126,6 +126,7 @@ static bool delete (struct retention *r, struct catalogue_file *f, enum retentio
 		return false;
 	}
 	r->bytes -= f->bytes;
+	r->n_gone++; /* of empty ones nothing else tells */
 	if (ret) /* somebody else did it */
 		return true;
 	r->freed += f->bytes;
@@ -287,12 +288,12 @@ void retention_turn(struct retention *r, uint64_t now_ns)
 	measure_disk(r);
 	account(r);
 	r->freed = 0;
-	r->failures = 0;
+	r->failures = r->n_gone = 0;
 	delete_old(r, now_ns);
 	stats_set(&s->exceeded[RETENTION_SESSION_SIZE], delete_by_name(r));
 	stats_set(&s->exceeded[RETENTION_SIZE], delete_over_size(r));
 	stats_set(&s->exceeded[RETENTION_FREE], delete_for_space(r, is_hurried, r->freed));
-	if (r->freed) {
+	if (r->n_gone) {
 		catalogue_sweep(r->catalogue);
 		measure_disk(r);
 		account(r);

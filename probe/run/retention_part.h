@@ -27,7 +27,7 @@ struct retention {
 
 	/* this turn */
 	uint64_t bytes, reserve, freed;
-	unsigned failures;
+	unsigned failures, n_gone;
 
 	/* since the last line */
 	uint64_t said_ns; /* monotonic; 0: never */

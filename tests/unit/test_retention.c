@@ -149,6 +149,15 @@ Test(retention, deletes_what_is_older_than_allowed)
 	cr_assert_eq(stats.deleted_bytes[RETENTION_AGE], 2 * FILE_LEN);
 }
 
+Test(retention, forgets_an_empty_file_that_it_deleted)
+{
+	put(name_of("a", 1), 0);
+	settings.time_ns = SECOND_NS;
+	turn(59);
+	cr_assert_str_eq(told, "age a_000001 ");
+	cr_assert_eq(stats.files, 0);
+}
+
 Test(retention, deletes_the_oldest_of_a_name_over_its_size)
 {
 	put_sealed("a", 1, 3);
