@@ -127,7 +127,7 @@ static bool delete (struct retention *r, struct catalogue_file *f, enum retentio
 	}
 	r->bytes -= f->bytes;
 	r->n_gone++; /* of empty ones nothing else tells */
-	if (ret) /* somebody else did it */
+	if (ret)     /* somebody else did it */
 		return true;
 	r->freed += f->bytes;
 	stats_add(&s->deleted_files[why], 1);
