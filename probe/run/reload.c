@@ -266,6 +266,13 @@ static int load(struct reload *r, struct config *config, struct names **names, s
 	return ret;
 }
 
+static bool has_other_recipients(const struct config *a, const struct config *b)
+{
+	return a->n_recipients != b->n_recipients ||
+	       memcmp(a->recipients, b->recipients, a->n_recipients * sizeof(a->recipients[0])) !=
+		       0;
+}
+
 int reload_all(struct reload *r, struct err *err)
 {
 	struct config *config = calloc(1, sizeof(*config));
@@ -283,6 +290,7 @@ int reload_all(struct reload *r, struct err *err)
 		log_line("%s; the configuration before stays in force", err->text);
 		return 0;
 	}
+	const bool is_new = has_other_recipients(config, r->config);
 	drop_config(r->loaded);
 	r->config = r->loaded = config;
 	r->seen = seen;
@@ -293,5 +301,7 @@ int reload_all(struct reload *r, struct err *err)
 	watch_names(r);
 	log_line("the configuration was read anew (recipients: %u, names: %u)",
 		 r->settings.output.n_recipients, r->stats->n_names);
+	if (is_new && config_warning(config))
+		log_line("%s", config_warning(config));
 	return 0;
 }

@@ -105,6 +105,8 @@ static void write_writer(struct exposition *e, const struct stats *stats)
 		stats_get(&stats->bytes_in));
 	counter(e, "vxprobe_written_bytes", "bytes", "Bytes written to files.",
 		stats_get(&stats->bytes_out));
+	counter(e, "vxprobe_suspect_bytes", "bytes",
+		"Bytes written to files whose sync then failed.", stats_get(&stats->bytes_suspect));
 	counter(e, "vxprobe_late_packets", "",
 		"Packets stored behind a later one: a file that has some is not in strict time "
 		"order.",

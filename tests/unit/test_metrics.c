@@ -325,6 +325,17 @@ Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
 	page_has("vxprobe_evidence_waiting 3");
 }
 
+Test(metrics, bytes_of_files_that_could_not_be_synced_are_told)
+{
+	struct view *v = served_open(4);
+
+	v->ledger.stats->bytes_out = 9;
+	v->ledger.stats->bytes_suspect = 8;
+	page_text(v);
+	page_has("vxprobe_written_bytes_total 9");
+	page_has("vxprobe_suspect_bytes_total 8");
+}
+
 Test(metrics, the_interface_is_told)
 {
 	struct view *v = served_open(4);
