@@ -20,7 +20,8 @@
 /* Files that are open at a time. Those beyond are opened for each frame anew. */
 #define VXCAP_MERGE_OPEN 256
 
-/* Most bytes of frames in memory: files in which more overlaps in time are not ours, or thousands. */
+/* Most bytes of frames in memory: files in which more overlaps in time are not ours, or thousands.
+ */
 #define VXCAP_MERGE_LEN (UINT64_C(4) << 30)
 
 struct vxcap_merge;

@@ -22,11 +22,10 @@ static void put_u16(uint8_t *p, uint16_t value)
 static void set_in_order(struct flowid *out, uint8_t proto, const uint8_t *a, const uint8_t *b,
 			 uint32_t len, bool has_ports, uint16_t port_a, uint16_t port_b)
 {
-	uint8_t *const end = out->byte + 2 + 2 * len;
-
 	*out = (struct flowid){.len = 2 * len + (has_ports ? 8 : 4)};
 	memcpy(out->byte + 2, a, len);
 	memcpy(out->byte + 2 + len, b, len);
+	uint8_t *const end = out->byte + 2 + 2 * len;
 	end[0] = proto;
 	if (!has_ports)
 		return;
