@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "path/block.h"
+#include "path/pack_index.h"
 #include "path/pack_keys.h"
 
 /* Longest interface block that this probe writes: texts of 64, 384 and 160 bytes, fixed fields. */

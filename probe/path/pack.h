@@ -5,7 +5,7 @@
  *
  * A frame is cut at a block boundary once it holds frame_len bytes, so each frame begins with a
  * block and can be read alone, given the interface blocks that the index repeats. The seek table is
- * zstd's seekable format 0.1.0.
+ * zstd's seekable format 0.1.0 (pack_index.h).
  *
  * The packing half is one writer thread's. The unpacking half runs in vxcap.
  */
@@ -29,43 +29,8 @@
 /* Filters and lists of sessions: 1 KiB for each frame. */
 #define PACK_FILTERS_MAX (64u << 20)
 
-/*
- * The end of a file; every number is little endian, n is the number of frames. All of the format:
- * vxprobe-files(7).
- *
- *   +0    u32 0x184D2A5D          skippable frame (RFC 8878 section 3.1.2): our index
- *   +4    u32 bytes that follow: 12 + r + d
- *   +8    u32 2                   version
- *   +12   u32 n
- *   +16   u32 r                   bytes of all records
- *   +20   n records, each:
- *           +0   u64 first_ns | u64 last_ns     (first > last: no packet)
- *           +16  u32 packets | u32 f | u16 at | u16 s | u32 flags (PACK_KEYS_NO_...)
- *           +32  s bytes: which interfaces packets are of: bit i % 8 of byte i / 8 - at
- *                f bytes: the filter (pack_keys.h)
- *         d bytes: the section block, every interface block and the names blocks behind them, as
- *         they are in the frames
- *
- *   +0    u32 0x184D2A5E          skippable frame: zstd seek table (seekable format 0.1.0)
- *   +4    u32 8 n + 9
- *   +8    n times: u32 compressed length | u32 raw length
- *         u32 n | u8 0 (no checksums) | u32 0x8F92EAB1
- *
- * The lengths in the seek table sum to where the index begins. Padding (pack_pad) is a skippable
- * frame between others: it is in the table with raw length 0, and in the index without packets.
- */
-#define PACK_PADDING_MAGIC  0x184D2A5Cu
-#define PACK_PADDING_MIN    8u
-#define PACK_PADDING_MAX    PACK_BLOCK_MAX
-#define PACK_INDEX_MAGIC    0x184D2A5Du
-#define PACK_INDEX_VERSION  2u
-#define PACK_INDEX_HEAD     20u
-#define PACK_INDEX_RECORD   32u
-#define PACK_SEEK_MAGIC     0x184D2A5Eu
-#define PACK_SEEK_END_MAGIC 0x8F92EAB1u
-#define PACK_SEEK_HEAD      8u
-#define PACK_SEEK_ENTRY     8u
-#define PACK_SEEK_END       9u
+#define PACK_PADDING_MIN 8u
+#define PACK_PADDING_MAX PACK_BLOCK_MAX
 
 /* What all packs of one writer thread share: the zstd context and its output. */
 struct packer;

@@ -3,7 +3,6 @@
  */
 #include "path/pack.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,251 +10,13 @@
 
 #include "base/array.h"
 #include "path/block_read.h"
+#include "path/pack_index.h"
 #include "path/pack_keys.h"
 
 /* What is read from the source at a time: two sealed chunks, and what zstd likes best. */
 #define INPUT_LEN (128u << 10)
 /* Room for the first frame of a pass, before it grows; all frames of vxprobe's share it. */
 #define SCAN_LEN (64u << 10)
-/* Shortest block of any kind (type, two lengths): bounds what an index may claim. */
-#define BLOCK_MIN 12u
-
-struct unpack {
-	struct unpack_source source;
-	struct unpack_frame *frames;
-	size_t n_frames, frames_cap;
-	uint8_t *index; /* as it is in the stream; frames point into it */
-	uint8_t *definitions;
-	size_t definitions_len, definitions_cap;
-	bool is_indexed;
-	bool is_cut; /* the last of frames is cut */
-};
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t le;
-
-	memcpy(&le, p, sizeof(le));
-	return le32toh(le);
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
-
-static int err_source(struct err *err, int ret, uint64_t offset)
-{
-	return err_set(err, ret, "cannot read its content at byte %llu: %s",
-		       (unsigned long long)offset,
-		       ret == -EBADMSG ? "it was altered" : strerror(-ret));
-}
-
-/* ---- the index ---- */
-
-/* Reads [offset, offset + len) into new memory. */
-static int read_part(const struct unpack *unpack, uint64_t offset, size_t len, uint8_t **out,
-		     struct err *err)
-{
-	uint8_t *part = malloc(len);
-
-	if (!part)
-		return err_set(err, -ENOMEM, "out of memory");
-	const ssize_t got = unpack->source.read(unpack->source.arg, offset, part, len);
-	if (got == (ssize_t)len) {
-		*out = part;
-		return 0;
-	}
-	free(part);
-	return err_source(err, got < 0 ? (int)got : -EIO, offset);
-}
-
-static bool is_padding(const struct unpack_frame *frame)
-{
-	return frame->raw_len == 0 && frame->packets == 0 && frame->len >= PACK_PADDING_MIN &&
-	       frame->len <= PACK_PADDING_MAX;
-}
-
-static bool frame_is_plausible(const struct unpack_frame *frame)
-{
-	return frame->raw_len >= BLOCK_MIN && frame->raw_len <= PACK_FRAME_MAX && frame->len > 0 &&
-	       frame->len <= ZSTD_compressBound(frame->raw_len) &&
-	       frame->packets <= frame->raw_len / BLOCK_MIN &&
-	       (frame->packets > 0) == (frame->first_ns <= frame->last_ns);
-}
-
-/* As pack_add_definition does, names may take half of the room. */
-static bool is_definition(const struct unpack *unpack, enum block_kind kind, size_t len)
-{
-	return kind == BLOCK_SECTION || kind == BLOCK_INTERFACE ||
-	       (kind == BLOCK_NAMES && unpack->definitions_len + len <= PACK_DEFINITIONS_MAX / 2);
-}
-
-/* True when the bytes are nothing, or a section block, and interface and names blocks behind it. */
-static bool definitions_are_sound(const uint8_t *p, size_t len)
-{
-	const uint8_t *const start = p, *const end = p + len;
-	struct block_reader *reader;
-	struct err ignored;
-
-	if (block_reader_open(&reader, &ignored))
-		return false;
-	while (p < end) {
-		struct block block;
-		size_t used;
-
-		if (block_read(reader, p, (size_t)(end - p), &block, &used, &ignored) ||
-		    (p > start && block.kind != BLOCK_INTERFACE && block.kind != BLOCK_NAMES))
-			break;
-		p += used;
-	}
-	block_reader_close(reader);
-	return p == end;
-}
-
-/* Readers need not know of padding. */
-static void forget_padding(struct unpack *unpack)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < unpack->n_frames; i++)
-		if (unpack->frames[i].raw_len)
-			unpack->frames[n++] = unpack->frames[i];
-	unpack->n_frames = n;
-}
-
-/* Lengths behind the fixed part of a record. */
-static size_t filter_len(const uint8_t *record)
-{
-	return get32(record + 20);
-}
-
-static size_t sessions_len(const uint8_t *record)
-{
-	return get16(record + 26);
-}
-
-/* Takes the record at *p apart, which then is behind it. */
-static bool record_parse(struct unpack_frame *frame, const uint8_t **p, const uint8_t *end)
-{
-	const uint8_t *const record = *p;
-
-	if ((size_t)(end - record) < PACK_INDEX_RECORD)
-		return false;
-	const size_t more = sessions_len(record) + filter_len(record);
-	if (more > (size_t)(end - record) - PACK_INDEX_RECORD)
-		return false;
-	frame->first_ns = get64(record);
-	frame->last_ns = get64(record + 8);
-	frame->packets = get32(record + 16);
-	frame->record = record;
-	*p = record + PACK_INDEX_RECORD + more;
-	return frame_is_plausible(frame) || is_padding(frame);
-}
-
-/* Takes the index apart, of len bytes. False: it is none, or contradicts itself. */
-static bool index_parse(struct unpack *unpack, const uint8_t *index, size_t len)
-{
-	const uint8_t *p = index + PACK_INDEX_HEAD;
-	const size_t records_len = get32(index + 16);
-
-	if (get32(index) != PACK_INDEX_MAGIC || get32(index + 4) != len - 8 ||
-	    get32(index + 8) != PACK_INDEX_VERSION || get32(index + 12) != unpack->n_frames ||
-	    records_len > len - PACK_INDEX_HEAD ||
-	    len - PACK_INDEX_HEAD - records_len > PACK_DEFINITIONS_MAX)
-		return false;
-	const uint8_t *const records_end = p + records_len;
-	for (size_t i = 0; i < unpack->n_frames; i++)
-		if (!record_parse(&unpack->frames[i], &p, records_end))
-			return false;
-	unpack->definitions_len = (size_t)(index + len - records_end);
-	if (p != records_end || !definitions_are_sound(records_end, unpack->definitions_len) ||
-	    array_grow((void **)&unpack->definitions, &unpack->definitions_cap,
-		       unpack->definitions_len, 1))
-		return false;
-	if (unpack->definitions_len)
-		memcpy(unpack->definitions, records_end, unpack->definitions_len);
-	forget_padding(unpack);
-	return true;
-}
-
-/* Takes the seek table apart. Returns where the frames end, or UINT64_MAX when it is none. */
-static uint64_t table_parse(struct unpack *unpack, const uint8_t *table, size_t len)
-{
-	const size_t n = (len - PACK_SEEK_HEAD - PACK_SEEK_END) / PACK_SEEK_ENTRY;
-	uint64_t offset = 0;
-
-	if (get32(table) != PACK_SEEK_MAGIC || get32(table + 4) != len - PACK_SEEK_HEAD ||
-	    array_grow((void **)&unpack->frames, &unpack->frames_cap, n, sizeof(*unpack->frames)))
-		return UINT64_MAX;
-	for (size_t i = 0; i < n; i++) {
-		const uint8_t *const entry = table + PACK_SEEK_HEAD + i * PACK_SEEK_ENTRY;
-
-		unpack->frames[i] = (struct unpack_frame){.offset = offset,
-							  .len = get32(entry),
-							  .raw_len = get32(entry + 4),
-							  .number = (uint32_t)i};
-		offset += unpack->frames[i].len;
-	}
-	unpack->n_frames = n;
-	return offset;
-}
-
-/* Length of the seek table that ends the stream; 0: none does. */
-static int find_table(const struct unpack *unpack, size_t *len, struct err *err)
-{
-	const uint64_t size = unpack->source.size;
-	uint8_t *end;
-
-	*len = 0;
-	if (size < PACK_SEEK_HEAD + PACK_SEEK_END)
-		return 0;
-	const int ret = read_part(unpack, size - PACK_SEEK_END, PACK_SEEK_END, &end, err);
-	if (ret)
-		return ret;
-	const uint32_t n = get32(end);
-	const size_t want = PACK_SEEK_HEAD + (size_t)n * PACK_SEEK_ENTRY + PACK_SEEK_END;
-	if (n <= PACK_FRAMES_MAX && want <= size && end[4] == 0 &&
-	    get32(end + 5) == PACK_SEEK_END_MAGIC)
-		*len = want;
-	free(end);
-	return 0;
-}
-
-/* Nothing in the index is believed before all of it fits the stream's size. */
-static int read_index(struct unpack *unpack, struct err *err)
-{
-	const uint64_t size = unpack->source.size;
-	size_t table_len;
-	uint8_t *part;
-
-	int ret = find_table(unpack, &table_len, err);
-	if (ret || table_len == 0)
-		return ret;
-	ret = read_part(unpack, size - table_len, table_len, &part, err);
-	if (ret)
-		return ret;
-	const uint64_t frames_end = table_parse(unpack, part, table_len);
-	free(part);
-	if (frames_end > size - table_len)
-		return 0;
-	const uint64_t index_len = size - table_len - frames_end;
-	if (index_len > PACK_INDEX_HEAD + PACK_FRAMES_MAX * PACK_INDEX_RECORD + PACK_FILTERS_MAX +
-				PACK_DEFINITIONS_MAX ||
-	    index_len < PACK_INDEX_HEAD)
-		return 0;
-	ret = read_part(unpack, frames_end, (size_t)index_len, &unpack->index, err);
-	if (ret)
-		return ret;
-	unpack->is_indexed = index_parse(unpack, unpack->index, (size_t)index_len);
-	return 0;
-}
-
 /* ---- a stream, decompressed piece by piece ---- */
 
 struct input {
@@ -315,7 +76,7 @@ static int input_fill(struct input *input, struct err *err)
 	const ssize_t got =
 		input->source->read(input->source->arg, input->offset, input->bytes, (size_t)want);
 	if (got < 0)
-		return err_source(err, (int)got, input->offset);
+		return pack_index_err(err, (int)got, input->offset);
 	if ((uint64_t)got < want) /* the file shrank */
 		input->end = input->offset + (uint64_t)got;
 	input->ready.size = (size_t)got;
@@ -361,6 +122,13 @@ struct scan {
 	struct block_reader *reader;
 	ZSTD_outBuffer raw; /* of the current frame; dst is owned */
 };
+
+/* As pack_add_definition does, names may take half of the room. */
+static bool is_definition(const struct unpack *unpack, enum block_kind kind, size_t len)
+{
+	return kind == BLOCK_SECTION || kind == BLOCK_INTERFACE ||
+	       (kind == BLOCK_NAMES && unpack->definitions_len + len <= PACK_DEFINITIONS_MAX / 2);
+}
 
 static int note_definition(struct unpack *unpack, const uint8_t *block, size_t len, struct err *err)
 {
@@ -490,7 +258,7 @@ int unpack_open(struct unpack **out, const struct unpack_source *source, struct 
 	if (!unpack)
 		return err_set(err, -ENOMEM, "out of memory");
 	unpack->source = *source;
-	int ret = read_index(unpack, err);
+	int ret = pack_index_read(unpack, err);
 	if (!ret && !unpack->is_indexed)
 		ret = scan_all(unpack, err);
 	if (ret) {
@@ -535,10 +303,10 @@ bool unpack_may_have_interface(const struct unpack *unpack, unsigned i, uint32_t
 {
 	const uint8_t *const record = unpack->frames[i].record;
 
-	if (!record || get32(record + 28) & PACK_KEYS_NO_SESSIONS)
+	if (!record || pack_get32(record + 28) & PACK_KEYS_NO_SESSIONS)
 		return true;
-	const size_t begin = get16(record + 24), at = interface / 8;
-	return at >= begin && at - begin < sessions_len(record) &&
+	const size_t begin = pack_get16(record + 24), at = interface / 8;
+	return at >= begin && at - begin < pack_sessions_len(record) &&
 	       record[PACK_INDEX_RECORD + at - begin] >> interface % 8 & 1;
 }
 
@@ -547,9 +315,9 @@ static bool may_have(const struct unpack *unpack, unsigned i, uint64_t key, unsi
 	const struct unpack_frame *const frame = &unpack->frames[i];
 	const uint8_t *const record = frame->record;
 
-	return !record || get32(record + 28) & missing ||
-	       pack_keys_has(record + PACK_INDEX_RECORD + sessions_len(record), filter_len(record),
-			     frame->number, key);
+	return !record || pack_get32(record + 28) & missing ||
+	       pack_keys_has(record + PACK_INDEX_RECORD + pack_sessions_len(record),
+			     pack_filter_len(record), frame->number, key);
 }
 
 bool unpack_may_have_address(const struct unpack *unpack, unsigned i, uint64_t key)

@@ -10,6 +10,7 @@
 
 #include "path/block_read.h"
 #include "path/flowid.h"
+#include "path/pack_index.h"
 
 #define FRAME_LEN 4096u
 #define PACKETS   2000u
