@@ -6,7 +6,7 @@
 #pragma once
 
 struct err {
-	char text[512];
+	char text[1024]; /* all keys of a configuration fit */
 };
 
 /* Writes the sentence and returns code, so that reporting and returning are one statement. */

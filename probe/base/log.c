@@ -7,7 +7,7 @@
 
 void log_line(const char *format, ...)
 {
-	char line[512];
+	char line[1280]; /* an err, and what it means */
 	va_list args;
 
 	va_start(args, format);
