@@ -51,14 +51,14 @@ def frames(data):
 
 
 def ids(path):
-    """epb_packetid of each packet of a file of vxmirror's: the option right behind the packet."""
+    """epb_packetid of each packet of a file of vxmirror's: behind the options epb_flags and epb_dropcount."""
     data = path.read_bytes()
     head, found, at = struct.Struct("<II"), [], 0
     while at < len(data):
         kind, length = head.unpack_from(data, at)
         if kind == 6:
             captured, = struct.unpack_from("<I", data, at + 20)
-            found += struct.unpack_from("<Q", data, at + 28 + captured + -captured % 4 + 4)
+            found += struct.unpack_from("<Q", data, at + 28 + captured + -captured % 4 + 24)
         at += length
     return found
 
