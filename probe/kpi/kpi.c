@@ -240,8 +240,9 @@ static void take_icmp_error(struct kpis *kpi, const struct kpi_sink *sink,
 {
 	struct icmp_quote quote = {0};
 
-	quote.verdict = icmp_error(sink, p->packet, p->dissected, &quote.key, &quote.direction);
-	if (!icmp_tells(quote.verdict, quote.key.proto))
+	const enum icmp_verdict verdict =
+		icmp_error(sink, p->packet, p->dissected, &quote.key, &quote.direction);
+	if (!icmp_tells(verdict, quote.key.proto))
 		return;
 	quote.key.session = p->session;
 	const struct flow *flow = flow_find(kpi->flows, &quote.key, sink->time_ns);

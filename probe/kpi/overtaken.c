@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "kpi/sink.h"
+
 /* Apart by no more than that, either way. */
 static bool is_near(uint64_t one_ns, uint64_t other_ns)
 {

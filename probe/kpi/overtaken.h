@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include "kpi/icmp.h"
 #include "path/dissect.h"
 
 #include <stdbool.h>
@@ -19,7 +18,6 @@
 struct icmp_quote {
 	struct flow_key key;
 	unsigned direction;
-	enum icmp_verdict verdict;
 };
 
 struct overtaken {

@@ -4,7 +4,7 @@
 
 #define JUMP_MAX (1u << 30) /* the largest window, RFC 7323 section 2.3 */
 /* What 100 Gbit/s are in TCP_LATE_NS: an ACK overtakes no more. */
-#define OVERTAKEN_MAX (64u << 20)
+#define OVERTAKEN_BYTES (64u << 20)
 /* Without a round trip to go by, as kpis.md 1.2. */
 #define REORDER_MAX ((uint32_t)(3000000 >> TCP_TICK_SHIFT))
 /* RFC 5681 asks for three; the mirror may have lost one. */
@@ -390,7 +390,7 @@ static void find_place(const struct context *c)
 		return;
 	if (!way->is_known || (is_far(seq, way->next) && c->s->len))
 		begin(c->sink, way, seq);
-	else if (!way->is_seen && way->next - seq <= OVERTAKEN_MAX &&
+	else if (!way->is_seen && way->next - seq <= OVERTAKEN_BYTES &&
 		 !tcp_loss_is_late(way->ack_at, c->now)) /* an ACK overtook it */
 		way->first = way->next = way->acked = seq;
 }
