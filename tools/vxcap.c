@@ -15,7 +15,7 @@
 
 /* clang-format off */
 static const char HELP[] =
-	"usage: vxcap ls      FILE|DIR... [KEY] [-s]\n"
+	"usage: vxcap ls      FILE|DIR... [KEY] [-s] [--json]\n"
 	"       vxcap cat     FILE|DIR... [KEY] [selection] [-w FILE|-]\n"
 	"       vxcap recover FILE|DIR... KEY -r RECIPIENT... [-w FILE]\n"
 	"       vxcap keys    FILE|DIR... [KEY] [-l]\n"
@@ -37,6 +37,7 @@ static const char HELP[] =
 	"       recovered  truncated, and `vxcap recover` has made a whole file of it in this folder\n"
 	"     A file that cannot be read is named, and the others are listed; exit code 1.\n"
 	"       -s, --sessions  below each file its sessions: name, VNI, source, what they are called\n"
+	"       --json          the list as JSON, sessions included; null is what is not known\n"
 	"\n"
 	"cat  the packets of all files as one plain pcapng, ordered by (time, sequence number in the\n"
 	"     packet id, order of the files, position). Sessions become interfaces, the same in all\n"

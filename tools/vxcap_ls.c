@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/progress.h"
 #include "path/block_read.h"
 #include "path/pack.h"
 #include "vxcap_file.h"
+#include "vxcap_json.h"
 #include "vxcap_time.h"
 
 #define ROW     "%-*s %-9s %-20s %-20s %14s %10s %12s %8s\n"
@@ -24,68 +27,73 @@ struct list {
 	struct vxcap_keys keys;
 	bool has_sessions; /* a line for each */
 	int width;         /* of the names' column */
+	json_t *rows;      /* NULL: a table for people */
 };
 
-/* What needs the content. */
-struct summary {
-	uint64_t packets, first_ns, last_ns;
-	unsigned sessions;
+/* What is known of a file: by its name, and by its content where that can be read. */
+struct row {
+	char first[VXCAP_TIME_LEN], last[VXCAP_TIME_LEN]; /* "": not known */
+	bool has_content;
+	uint64_t packets;
+	json_t *sessions; /* array of their names and descriptions */
 };
 
-/* Without what would steer the terminal. */
-static void print_text(char *text)
-{
-	for (char *p = text; *p; p++)
-		if (iscntrl((unsigned char)*p))
-			*p = '?';
-	(void)fputs(text, stdout);
-}
+/* ---- what is there ---- */
 
-static void print_session(struct block_interface *i)
+static json_t *sessions_of(const struct unpack *unpack)
 {
-	(void)fputs("  ", stdout);
-	print_text(i->name);
-	(void)fputs("  ", stdout);
-	print_text(i->description);
-	(void)putchar('\n');
-}
-
-/* Counts the sessions, and prints a line for each if asked to. */
-static unsigned visit_sessions(const struct unpack *unpack, bool prints)
-{
+	json_t *all = json_array();
 	struct block_reader *reader;
 	struct err ignored;
-	unsigned n = 0;
 	size_t len, used;
 
 	const uint8_t *p = unpack_interfaces(unpack, &len);
 	if (block_reader_open(&reader, &ignored))
-		return 0;
+		return all;
 	for (struct block block; len > 0 && !block_read(reader, p, len, &block, &used, &ignored);) {
-		if (block.kind == BLOCK_INTERFACE && prints)
-			print_session(&block.interface);
-		n += block.kind == BLOCK_INTERFACE;
+		if (block.kind == BLOCK_INTERFACE)
+			(void)json_array_append_new(
+				all, json_pack("{s:o, s:o}", "name",
+					       vxcap_json_text(block.interface.name), "description",
+					       vxcap_json_text(block.interface.description)));
 		p += used;
 		len -= used;
 	}
 	block_reader_close(reader);
-	return n;
+	return all;
 }
 
-static struct summary summarise(const struct unpack *unpack)
+static void read_name(struct row *row, const char *path)
 {
-	struct summary sum = {.first_ns = UINT64_MAX, .sessions = visit_sessions(unpack, false)};
+	const char *slash = strrchr(path, '/');
+	uint64_t time_ns;
+
+	const char *rest = vxcap_time_from_name(&time_ns, slash ? slash : path);
+	if (rest)
+		vxcap_time_format(row->first, time_ns);
+	if (rest && vxcap_time_from_name(&time_ns, rest))
+		vxcap_time_format(row->last, time_ns);
+}
+
+static void read_content(struct row *row, const struct unpack *unpack)
+{
+	uint64_t first_ns = UINT64_MAX, last_ns = 0;
 
 	for (unsigned i = 0; i < unpack_frames(unpack); i++) {
 		const struct unpack_frame *frame = unpack_frame(unpack, i);
 
-		sum.packets += frame->packets;
-		if (frame->packets && frame->first_ns < sum.first_ns)
-			sum.first_ns = frame->first_ns;
-		if (frame->packets && frame->last_ns > sum.last_ns)
-			sum.last_ns = frame->last_ns;
+		row->packets += frame->packets;
+		if (frame->packets && frame->first_ns < first_ns)
+			first_ns = frame->first_ns;
+		if (frame->packets && frame->last_ns > last_ns)
+			last_ns = frame->last_ns;
 	}
-	return sum;
+	row->has_content = true;
+	row->sessions = sessions_of(unpack);
+	if (row->packets) {
+		vxcap_time_format(row->first, first_ns);
+		vxcap_time_format(row->last, last_ns);
+	}
 }
 
 static const char *state_name(const struct vxcap_file *file)
@@ -99,37 +107,71 @@ static const char *state_name(const struct vxcap_file *file)
 	return file->is_sealed ? "sealed" : "plain";
 }
 
-static void print_row(const struct vxcap_file *file, int width)
+/* ---- as a table ---- */
+
+/* Without what would steer the terminal. */
+static void print_text(const char *text)
 {
-	char start[VXCAP_TIME_LEN] = UNKNOWN, end[VXCAP_TIME_LEN] = UNKNOWN;
-	char bytes[24], recipients[12], packets[24] = UNKNOWN, sessions[12] = UNKNOWN;
-	uint64_t time_ns;
-
-	const char *slash = strrchr(file->path, '/');
-	const char *rest = vxcap_time_from_name(&time_ns, slash ? slash : file->path);
-	if (rest)
-		vxcap_time_format(start, time_ns);
-	if (rest && vxcap_time_from_name(&time_ns, rest))
-		vxcap_time_format(end, time_ns);
-	(void)snprintf(bytes, sizeof(bytes), "%" PRIu64, file->size);
-	(void)snprintf(recipients, sizeof(recipients), "%d", file->recipients);
-	if (file->unpack) {
-		const struct summary sum = summarise(file->unpack);
-
-		(void)snprintf(packets, sizeof(packets), "%" PRIu64, sum.packets);
-		(void)snprintf(sessions, sizeof(sessions), "%u", sum.sessions);
-		if (sum.packets) {
-			vxcap_time_format(start, sum.first_ns);
-			vxcap_time_format(end, sum.last_ns);
-		}
-	}
-	(void)printf(ROW, width, file->path, state_name(file), start, end, bytes, recipients,
-		     packets, sessions);
+	for (; *text; text++)
+		(void)putchar(iscntrl((unsigned char)*text) ? '?' : *text);
 }
 
-/* Prints what can be known of the file even when its content cannot be read. */
+static void print_sessions(const json_t *sessions)
+{
+	const json_t *session;
+	size_t i;
+
+	json_array_foreach(sessions, i, session) {
+		(void)fputs("  ", stdout);
+		print_text(json_string_value(json_object_get(session, "name")));
+		(void)fputs("  ", stdout);
+		print_text(json_string_value(json_object_get(session, "description")));
+		(void)putchar('\n');
+	}
+}
+
+static void print_row(const struct list *list, const struct vxcap_file *file, const struct row *row)
+{
+	char bytes[24], recipients[12], packets[24] = UNKNOWN, sessions[24] = UNKNOWN;
+
+	(void)snprintf(bytes, sizeof(bytes), "%" PRIu64, file->size);
+	(void)snprintf(recipients, sizeof(recipients), "%d", file->recipients);
+	if (row->has_content) {
+		(void)snprintf(packets, sizeof(packets), "%" PRIu64, row->packets);
+		(void)snprintf(sessions, sizeof(sessions), "%zu", json_array_size(row->sessions));
+	}
+	print_text(file->path);
+	(void)printf(ROW, list->width - (int)strlen(file->path), "", state_name(file),
+		     *row->first ? row->first : UNKNOWN, *row->last ? row->last : UNKNOWN, bytes,
+		     recipients, packets, sessions);
+	if (list->has_sessions)
+		print_sessions(row->sessions);
+}
+
+/* ---- as JSON ---- */
+
+/* null: not known. */
+static json_t *time_of(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+static json_t *json_of(const struct vxcap_file *file, const struct row *row)
+{
+	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:i, s:o, s:O?}", "name",
+			 vxcap_json_text(file->path), "state", state_name(file), "first",
+			 time_of(row->first), "last", time_of(row->last), "bytes",
+			 (json_int_t)file->size, "recipients", file->recipients, "packets",
+			 row->has_content ? json_integer((json_int_t)row->packets) : json_null(),
+			 "sessions", row->sessions);
+}
+
+/* ---- both ---- */
+
+/* Lists what can be known of the file even when its content cannot be read. */
 static int list_file(const struct list *list, struct vxcap_file *file)
 {
+	struct row row = {.has_content = false};
 	struct err err;
 	int ret = vxcap_file_look(file, &err);
 
@@ -140,11 +182,16 @@ static int list_file(const struct list *list, struct vxcap_file *file)
 	if (!file->is_sealed || !vxcap_keys_are_none(&list->keys))
 		ret = vxcap_file_open(file, &list->keys, &err);
 	progress_hide();
-	print_row(file, list->width);
-	if (file->unpack && list->has_sessions)
-		(void)visit_sessions(file->unpack, true);
+	read_name(&row, file->path);
+	if (file->unpack)
+		read_content(&row, file->unpack);
+	if (list->rows)
+		(void)json_array_append_new(list->rows, json_of(file, &row));
+	else
+		print_row(list, file, &row);
 	if (ret)
 		vxcap_say("%s", err.text);
+	json_decref(row.sessions);
 	vxcap_file_close(file);
 	return ret;
 }
@@ -164,13 +211,18 @@ static int list_files(struct list *list)
 	int code = EXIT_DONE;
 
 	list->width = widest_path(&list->files);
-	(void)printf(ROW, list->width, "NAME", "STATE", "START", "END", "BYTES", "RECIPIENTS",
-		     "PACKETS", "SESSIONS");
+	if (!list->rows)
+		(void)printf(ROW, list->width, "NAME", "STATE", "START", "END", "BYTES",
+			     "RECIPIENTS", "PACKETS", "SESSIONS");
 	progress_begin("reading indexes", 0);
 	for (size_t i = 0; i < list->files.n; i++)
 		if (list_file(list, &list->files.file[i]))
 			code = EXIT_FAILED;
 	progress_end();
+	if (list->rows) {
+		(void)json_dumpf(list->rows, stdout, JSON_INDENT(2));
+		(void)putchar('\n');
+	}
 	if (fflush(stdout) && errno != EPIPE) {
 		vxcap_say("cannot write the list: %s", strerror(errno));
 		return EXIT_FAILED;
@@ -180,8 +232,10 @@ static int list_files(struct list *list)
 
 int vxcap_ls(int argc, char **argv)
 {
-	static const struct option OPTIONS[] = {
-		VXCAP_KEYS_LONG, {"sessions", no_argument, NULL, 's'}, {0}};
+	static const struct option OPTIONS[] = {VXCAP_KEYS_LONG,
+						{"sessions", no_argument, NULL, 's'},
+						{"json", no_argument, NULL, 'j'},
+						{0}};
 	struct list list = {.has_sessions = false};
 	struct err err;
 	int option, code = EXIT_FAILED;
@@ -191,9 +245,11 @@ int vxcap_ls(int argc, char **argv)
 		const int ret = vxcap_keys_option(&list.keys, option, optarg, &err);
 
 		list.has_sessions |= option == 's';
-		if (ret == -ENOENT && option != 's')
-			return vxcap_usage(
-				"ls takes -i IDENTITY, --unwrap CMD, -s and paths, no more");
+		if (option == 'j' && !list.rows)
+			list.rows = json_array();
+		if (ret == -ENOENT && option != 's' && option != 'j')
+			return vxcap_usage("ls takes -i IDENTITY, --unwrap CMD, -s, --json and "
+					   "paths, no more");
 		if (ret && ret != -ENOENT) {
 			vxcap_say("%s", err.text);
 			return EXIT_FAILED;
@@ -207,5 +263,6 @@ int vxcap_ls(int argc, char **argv)
 		code = list_files(&list);
 	vxcap_files_fini(&list.files);
 	vxcap_keys_wipe(&list.keys);
+	json_decref(list.rows);
 	return code;
 }

@@ -17,6 +17,7 @@
 
 #include "base/progress.h"
 #include "vxcap_evidence.h"
+#include "vxcap_json.h"
 
 static const char *const kind_name[] = {
 	[VXCAP_ALTERED] = "altered",     [VXCAP_MISSING] = "missing",
@@ -63,22 +64,6 @@ static void print_remark(const struct vxcap_remark *r)
 	(void)putchar('\n');
 }
 
-/* jansson takes no text that is not UTF-8. */
-static json_t *text_of(const char *text)
-{
-	json_t *value = json_string(text);
-
-	if (value)
-		return value;
-	char *plain = strdup(text);
-	for (char *p = plain; p && *p; p++)
-		if ((unsigned char)*p > 126)
-			*p = '?';
-	value = json_string(plain ? plain : "");
-	free(plain);
-	return value;
-}
-
 static void say(void *arg, const struct vxcap_remark *r)
 {
 	struct verify *v = arg;
@@ -87,9 +72,10 @@ static void say(void *arg, const struct vxcap_remark *r)
 		print_remark(r);
 		return;
 	}
-	json_t *o = json_pack("{s:s, s:o}", "kind", kind_name[r->kind], "why", text_of(r->why));
+	json_t *o =
+		json_pack("{s:s, s:o}", "kind", kind_name[r->kind], "why", vxcap_json_text(r->why));
 	if (r->file)
-		(void)json_object_set_new(o, "file", text_of(r->file));
+		(void)json_object_set_new(o, "file", vxcap_json_text(r->file));
 	if (r->entry) {
 		(void)json_object_set_new(o, "entry", json_integer(r->entry));
 		(void)json_object_set_new(o, "last", json_integer(r->last));
@@ -128,11 +114,11 @@ static void add_result(struct verify *v, const char *folder, const struct vxcap_
 	(void)json_array_append_new(
 		v->folders,
 		json_pack("{s:o, s:b, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "folder",
-			  text_of(folder), "ok", !r->findings, "entries", (json_int_t)r->entries,
-			  "head", head, "first_key", key, "anchored", (json_int_t)r->anchored,
-			  "good", (json_int_t)r->good, "expired", (json_int_t)r->expired, "open",
-			  (json_int_t)r->open, "findings", (json_int_t)r->findings, "remarks",
-			  v->remarks));
+			  vxcap_json_text(folder), "ok", !r->findings, "entries",
+			  (json_int_t)r->entries, "head", head, "first_key", key, "anchored",
+			  (json_int_t)r->anchored, "good", (json_int_t)r->good, "expired",
+			  (json_int_t)r->expired, "open", (json_int_t)r->open, "findings",
+			  (json_int_t)r->findings, "remarks", v->remarks));
 }
 
 /* ---- work ---- */

@@ -23,13 +23,6 @@ struct yamldoc {
 
 /* ---- sentences ---- */
 
-static void hide_controls(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
 static int fail_at(const struct yamldoc *doc, unsigned line, struct err *err, const char *format,
 		   ...) __attribute__((format(printf, 4, 5)));
 static int fail_at(const struct yamldoc *doc, unsigned line, struct err *err, const char *format,
@@ -41,9 +34,7 @@ static int fail_at(const struct yamldoc *doc, unsigned line, struct err *err, co
 	va_start(args, format);
 	(void)vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	(void)err_set(err, -EINVAL, "%s:%u: %s", doc->path, line, sentence);
-	hide_controls(err->text);
-	return -EINVAL;
+	return err_set(err, -EINVAL, "%s:%u: %s", doc->path, line, sentence);
 }
 
 int yamldoc_fail(const struct yamldoc *doc, const struct yamldoc_node *node, struct err *err,
