@@ -140,6 +140,8 @@ Test(config, read_takes_files_before_and_behind_options_and_one_worker)
 	cr_assert_str_eq(config.inputs[1], "-");
 	cr_assert_str_eq(config.inputs[2], "b.pcap");
 	cr_assert_eq(config.workers, 1);
+	cr_assert_eq(config.flush_ns, 0);
+	cr_assert_eq(config.sync_ns, 0);
 	cr_assert(config.unencrypted);
 }
 
