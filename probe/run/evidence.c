@@ -304,7 +304,7 @@ int evidence_open(struct evidence **out, const struct evidence_config *config, s
 		return err_set(err, -ENOMEM, "out of memory");
 	e->config = *config;
 	e->config.queue = config->queue ? config->queue : EVIDENCE_QUEUE;
-	e->dir_fd = e->log.chain_fd = e->log.key_fd = -1;
+	e->dir_fd = e->log.chain_fd = -1;
 	(void)pthread_mutex_init(&e->mutex, NULL);
 	(void)pthread_condattr_init(&clock);
 	(void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -1,12 +1,14 @@
 /*
  * evidence_log: the chain's file and the file of its key, changed so that no crash parts them.
  *
- *   add lines in memory ... commit:  key file replaced: next secret, these lines   (synced)
- *                                    the old key file overwritten with zeroes      (synced)
+ *   add lines in memory ... commit:  .new written: next secret, these lines        (synced)
+ *                                    .new and key file exchange their names        (synced)
+ *                                    .new, the old one, overwritten with zeroes    (synced)
  *                                    the lines behind the chain                    (synced)
  *
  * A commit that failed can be tried again: all of it, or with more lines. After a crash the next
- * open writes the lines that the key file has and the chain has not.
+ * open writes the lines that the key file has and the chain has not, and the next commit overwrites
+ * a .new, whichever of the two it is: no secret that has signed is ever in blocks without a name.
  *
  * Evidence thread alone. Owns both files; the chain is locked while it is open.
  */
@@ -30,13 +32,13 @@ struct evidence_log {
 	bool is_altered; /* the chain does not end as it was left */
 	/* changing */
 	struct chain_signer signer;
-	int key_fd;    /* the key file in force, to be overwritten; -1: none */
 	uint64_t base; /* length of the chain without what is pending */
 	size_t pending;
 	char lines[EVIDENCE_LOG_PENDING];
 };
 
-/* dir_fd is the caller's. -EBUSY: another process has it; -errno with a sentence. */
+/* dir_fd is the caller's. A key file that is not there, or is none, is lost: a new chain begins.
+ * -EBUSY: another process has it; -errno with a sentence: also a key that cannot be read now. */
 int evidence_log_open(struct evidence_log *log, int dir_fd, struct err *err);
 void evidence_log_close(struct evidence_log *log);
 /* Signs the entry as the next line. -ENOBUFS: commit first; -EIO. */

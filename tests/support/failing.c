@@ -3,8 +3,9 @@
  *
  *   FAIL_DIR    calls about this folder and what is in it are counted, no others
  *   FAIL_AT     the one that fails, from 1; 0: none
- *   FAIL_HOW    EIO, ENOSPC, EINTR, or short: a write writes half, anything else works
- *   FAIL_COUNT  file for the number of calls so far, one per line of their names
+ *   FAIL_HOW    EIO, ENOSPC, EINTR, or short: a write writes half, anything else works; or KILL:
+ * the process ends before it is made FAIL_COUNT  file for the number of calls so far, one per line
+ * of their names
  *
  * Calls: open (for writing or of the folder), write, pwrite, fsync, fdatasync, rename, unlink,
  * fallocate, ftruncate.
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,6 +76,8 @@ static int judge(const char *name, bool is_about_it)
 	}
 	if (!at || !how || strtoul(at, NULL, 10) != call)
 		return 0;
+	if (!strcmp(how, "KILL"))
+		(void)raise(SIGKILL);
 	for (unsigned i = 0; i < 3; i++)
 		if (!strcmp(how, errors[i].name)) {
 			errno = errors[i].error;

@@ -143,6 +143,94 @@ Test(evidence_log, overwrites_the_key_before)
 	(void)close(fd);
 }
 
+static int put(const char *name, const char *text)
+{
+	const int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	return fd;
+}
+
+/* It is the old key, or the new one: a secret in any case. */
+Test(evidence_log, overwrites_a_key_that_a_crash_left_beside)
+{
+	static const char zeroes[16];
+	char now[16];
+
+	commit(1);
+	const int fd = put(EVIDENCE_KEY_FILE ".new", "a secret of old!");
+	commit(1);
+	cr_assert_eq(pread(fd, now, sizeof(now), 0), (ssize_t)sizeof(now));
+	cr_expect_arr_eq(now, zeroes, sizeof(now));
+	cr_expect_eq(faccessat(dir_fd, EVIDENCE_KEY_FILE ".new", F_OK, 0), -1);
+	cr_expect_eq(count(CHAIN_FILE), 2);
+	(void)close(fd);
+}
+
+/* Who can write to the folder puts a second name of a file of ours where a key is overwritten. */
+Test(evidence_log, leaves_other_files_alone_under_the_names_of_keys)
+{
+	static const char *const names[] = {EVIDENCE_KEY_FILE, EVIDENCE_KEY_FILE ".new"};
+	char now[9] = "";
+
+	const int fd = put("precious", "precious");
+	for (unsigned i = 0; i < 2; i++) {
+		(void)unlinkat(dir_fd, names[i], 0);
+		cr_assert_eq(linkat(dir_fd, "precious", dir_fd, names[i], 0), 0);
+		reopen();
+		commit(2);
+		cr_expect_eq(pread(fd, now, 8, 0), 8);
+		cr_expect_str_eq(now, "precious", "%s", names[i]);
+		cr_assert_eq(size_of("precious"), 8);
+	}
+	(void)close(fd);
+}
+
+Test(evidence_log, replaces_what_is_no_file_under_the_names_of_keys)
+{
+	commit(1);
+	cr_assert_eq(mkfifoat(dir_fd, EVIDENCE_KEY_FILE ".new", 0600), 0);
+	commit(1);
+	cr_assert_eq(symlinkat("/etc/passwd", dir_fd, EVIDENCE_KEY_FILE ".new"), 0);
+	commit(1);
+	cr_expect_eq(count(CHAIN_FILE), 3);
+	(void)unlinkat(dir_fd, EVIDENCE_KEY_FILE, 0);
+	cr_assert_eq(symlinkat("/etc/passwd", dir_fd, EVIDENCE_KEY_FILE), 0);
+	reopen();
+	commit(1);
+	cr_expect_str_eq(evidence.aside, CHAIN_FILE ".1");
+}
+
+/* Only a key that is not there is lost. */
+Test(evidence_log, keeps_a_chain_whose_key_cannot_be_read_now)
+{
+	struct rlimit all, few;
+
+	commit(2);
+	evidence_log_close(&evidence);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	const int next = dup(dir_fd);
+	few.rlim_cur = (rlim_t)next + 1; /* one for the chain, none for the key */
+	(void)close(next);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	cr_expect_eq(evidence_log_open(&evidence, dir_fd, &err), -EMFILE);
+	cr_expect(strstr(err.text, EVIDENCE_KEY_FILE), "%s", err.text);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+	cr_assert_eq(evidence_log_open(&evidence, dir_fd, &err), 0, "%s", err.text);
+	commit(1);
+	cr_expect_eq(count(CHAIN_FILE), 3);
+}
+
+Test(evidence_log, wants_a_file_for_a_chain)
+{
+	evidence_log_close(&evidence);
+	cr_assert_eq(unlinkat(dir_fd, CHAIN_FILE, 0), 0);
+	cr_assert_eq(mkfifoat(dir_fd, CHAIN_FILE, 0600), 0);
+	cr_expect_eq(evidence_log_open(&evidence, dir_fd, &err), -EINVAL);
+	cr_expect(strstr(err.text, "no regular file"), "%s", err.text);
+}
+
 /* At every byte that a crash may have kept of the lines. */
 Test(evidence_log, writes_what_a_crash_kept_out_of_the_chain)
 {
