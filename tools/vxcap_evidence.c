@@ -255,6 +255,13 @@ static const struct known *find_content(const struct check *c, const uint8_t sha
 	return wanted_hash.found;
 }
 
+static bool show_progress(void *arg, uint64_t more)
+{
+	(void)arg;
+	progress_add(more);
+	return true;
+}
+
 static int hash_file(const struct check *c, const char *name, uint8_t sha256[CHAIN_HASH],
 		     uint64_t *len)
 {
@@ -265,7 +272,7 @@ static int hash_file(const struct check *c, const char *name, uint8_t sha256[CHA
 		return -errno;
 	int ret = fstat(fd, &st) ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
 	if (!ret)
-		ret = chain_hash_fd(fd, progress_add, sha256, len);
+		ret = chain_hash_fd(fd, show_progress, NULL, sha256, len);
 	(void)close(fd);
 	return ret;
 }

@@ -106,9 +106,9 @@ bool chain_is_signed(const char *line, size_t len, const uint8_t key[static CHAI
 void chain_hash(const void *data, size_t len, uint8_t out[static CHAIN_HASH]);
 /* SHA-256 of a file from its first byte, past the page cache where the file system can (O_DIRECT,
  * which fd then keeps); else what was cached is dropped before and behind it. did (may be NULL)
- * hears of each piece. *len: bytes read. -errno. */
-int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_HASH],
-		  uint64_t *len);
+ * hears of each piece; when it returns false, that is all: -ECANCELED. *len: bytes read. -errno. */
+int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
+		  uint8_t out[static CHAIN_HASH], uint64_t *len);
 /* First 16 hex digits of SHA-256 of the recipient's text, age1... */
 void chain_fingerprint(const char *recipient, char out[static 17]);
 void chain_hex(const uint8_t *data, size_t len, char *out);

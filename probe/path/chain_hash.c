@@ -62,8 +62,8 @@ static bool set_direct(int fd, bool is_direct)
 	return flags >= 0 && flags != wanted && !fcntl(fd, F_SETFL, wanted);
 }
 
-static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, void (*did)(uint64_t),
-		       uint64_t *len)
+static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, bool (*did)(void *, uint64_t),
+		       void *arg, uint64_t *len)
 {
 	for (;;) {
 		const ssize_t n = pread(fd, piece, PIECE, (off_t)*len);
@@ -75,12 +75,13 @@ static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, void (*did)(u
 			return -EIO;
 		(void)posix_fadvise(fd, (off_t)*len, n, POSIX_FADV_DONTNEED);
 		*len += (uint64_t)n;
-		if (did)
-			did((uint64_t)n);
+		if (did && !did(arg, (uint64_t)n))
+			return -ECANCELED;
 	}
 }
 
-int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_HASH], uint64_t *len)
+int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
+		  uint8_t out[static CHAIN_HASH], uint64_t *len)
 {
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
 	uint8_t *piece = aligned_alloc(4096, PIECE);
@@ -90,7 +91,7 @@ int chain_hash_fd(int fd, void (*did)(uint64_t more), uint8_t out[static CHAIN_H
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	(void)set_direct(fd, true);
 	if (digest && piece && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1)
-		ret = hash_pieces(fd, digest, piece, did, len);
+		ret = hash_pieces(fd, digest, piece, did, arg, len);
 	if (!ret && EVP_DigestFinal_ex(digest, out, NULL) != 1)
 		ret = -EIO;
 	EVP_MD_CTX_free(digest);

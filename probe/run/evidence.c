@@ -94,23 +94,24 @@ static void make_room(struct evidence *e)
 	}
 }
 
-/* e->entry is filled in but for what the chain adds. */
-void evidence_add(struct evidence *e)
+/* entry is filled in but for what the chain adds. */
+void evidence_add(struct evidence *e, struct chain_entry *entry)
 {
 	make_room(e);
-	e->entry.time_ns = now_ns();
-	const int ret = evidence_log_add(&e->log, &e->entry);
+	entry->time_ns = now_ns();
+	const int ret = evidence_log_add(&e->log, entry);
 	if (ret)
 		say_failure(e, ret);
 }
 
-void evidence_begin_entry(struct evidence *e, enum chain_event event)
+void evidence_begin_entry(struct chain_entry *entry, enum chain_event event)
 {
-	memset(&e->entry, 0, sizeof(e->entry));
-	e->entry.event = event;
+	memset(entry, 0, sizeof(*entry));
+	entry->event = event;
 }
 
-static int hash_open_file(int fd, const uint64_t *want, struct chain_entry *entry)
+static int hash_open_file(struct evidence *e, int fd, const uint64_t *want,
+			  bool (*did)(void *, uint64_t), struct chain_entry *entry)
 {
 	uint64_t len;
 	struct stat st;
@@ -119,7 +120,9 @@ static int hash_open_file(int fd, const uint64_t *want, struct chain_entry *entr
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	const int ret = chain_hash_fd(fd, NULL, entry->sha256, &len);
+	/* Of another size it need not be read: it may be made as large as files can be. */
+	len = (uint64_t)st.st_size;
+	const int ret = want && *want != len ? 0 : chain_hash_fd(fd, did, e, entry->sha256, &len);
 	entry->bytes = (int64_t)len;
 	if (ret || !want || *want == len)
 		return ret;
@@ -127,30 +130,30 @@ static int hash_open_file(int fd, const uint64_t *want, struct chain_entry *entr
 	return -EBADMSG;
 }
 
-/* Reads the file back. What it does not give as it was written becomes an event of its own. */
-void evidence_hash_file(struct evidence *e, const char *name, const uint64_t *want)
+int evidence_hash_file(struct evidence *e, struct chain_entry *entry, const char *name,
+		       const uint64_t *want, bool (*did)(void *, uint64_t))
 {
-	struct chain_entry *entry = &e->entry;
 	/* A pipe under this name must not stop the thread. */
 	const int fd = openat(e->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	const int ret = fd < 0 ? -errno : hash_open_file(fd, want, entry);
+	const int ret = fd < 0 ? -errno : hash_open_file(e, fd, want, did, entry);
 
 	(void)snprintf(entry->file, sizeof(entry->file), "%s", name);
 	if (fd >= 0)
 		(void)close(fd);
-	if (!ret)
-		return;
+	if (!ret || ret == -ECANCELED)
+		return ret;
 	if (ret != -EBADMSG)
 		(void)snprintf(entry->reason, sizeof(entry->reason), "%s", strerror(-ret));
 	entry->event = CHAIN_UNREADABLE;
 	entry->bytes = want ? (int64_t)*want : 0;
 	if (ret != -ENOENT) /* retention was faster */
 		log_line("%s/%s is not as it was written: %s", e->config.dir, name, entry->reason);
+	return ret;
 }
 
 static void enter_content(struct evidence *e, const struct item *item)
 {
-	evidence_hash_file(e, item->file, &item->bytes);
+	(void)evidence_hash_file(e, &e->entry, item->file, &item->bytes, NULL);
 	e->entry.packets = (int64_t)item->packets;
 	e->entry.drops = (int64_t)item->drops;
 }
@@ -172,7 +175,7 @@ static void enter(struct evidence *e, const struct item *item)
 {
 	struct chain_entry *entry = &e->entry;
 
-	evidence_begin_entry(e, item->event);
+	evidence_begin_entry(entry, item->event);
 	(void)snprintf(entry->file, sizeof(entry->file), "%s", item->file);
 	memcpy(entry->reason, item->reason, sizeof(entry->reason));
 	memcpy(entry->sha256, item->sha256, sizeof(entry->sha256));
@@ -180,14 +183,14 @@ static void enter(struct evidence *e, const struct item *item)
 	name_recipients(entry, item);
 	if (chain_has_file_hash(item->event))
 		enter_content(e, item);
-	evidence_add(e);
+	evidence_add(e, entry);
 }
 
 void evidence_enter_missed(struct evidence *e, uint64_t n)
 {
-	evidence_begin_entry(e, CHAIN_UNHASHED);
+	evidence_begin_entry(&e->entry, CHAIN_UNHASHED);
 	e->entry.files = (int64_t)n;
-	evidence_add(e);
+	evidence_add(e, &e->entry);
 	log_line("%" PRIu64 " files are without evidence: the disk does not keep up with "
 		 "reading them back",
 		 n);
@@ -197,25 +200,25 @@ void evidence_enter_missed(struct evidence *e, uint64_t n)
 
 static void enter_start(struct evidence *e)
 {
-	evidence_begin_entry(e, CHAIN_START);
+	evidence_begin_entry(&e->entry, CHAIN_START);
 	(void)snprintf(e->entry.version, sizeof(e->entry.version), "%s", VERSION);
 	if (gethostname(e->entry.host, sizeof(e->entry.host) - 1))
 		e->entry.host[0] = 0;
-	evidence_add(e);
+	evidence_add(e, &e->entry);
 	if (!*e->log.aside)
 		return;
-	evidence_begin_entry(e, CHAIN_FOUND);
-	evidence_hash_file(e, e->log.aside, NULL);
-	evidence_add(e);
+	evidence_begin_entry(&e->entry, CHAIN_FOUND);
+	(void)evidence_hash_file(e, &e->entry, e->log.aside, NULL, NULL);
+	evidence_add(e, &e->entry);
 }
 
 /* ---- thread ---- */
 
 /* What to do next, or *missed. False: neither, and lines are to be committed, or the end. */
-static bool take(struct evidence *e, uint64_t *missed, bool *is_ending)
+static bool take(struct evidence *e, bool waits, uint64_t *missed)
 {
 	(void)pthread_mutex_lock(&e->mutex);
-	while (!e->n && !e->missed && !e->is_ending && !e->log.pending)
+	while (waits && !e->n && !e->missed && !e->is_ending && !e->log.pending)
 		(void)pthread_cond_wait(&e->changed, &e->mutex);
 	*missed = e->n ? 0 : e->missed;
 	const bool any = e->n;
@@ -227,7 +230,8 @@ static bool take(struct evidence *e, uint64_t *missed, bool *is_ending)
 		e->missed = 0;
 	}
 	stats_set(&e->config.stats->evidence.waiting, e->n);
-	*is_ending = e->is_ending;
+	if (e->is_ending && !e->ends_ns)
+		e->ends_ns = clock_monotonic_ns();
 	evidence_unlock(e); /* there is room */
 	return any;
 }
@@ -250,17 +254,40 @@ static void wait_for_retry(struct evidence *e)
 	(void)pthread_mutex_unlock(&e->mutex);
 }
 
-static void settle(struct evidence *e, uint64_t entered)
+static void settle(struct evidence *e)
 {
 	evidence_lock(e);
-	e->entered = entered;
+	e->entered = e->taken;
 	evidence_unlock(e);
+}
+
+/* Enters one thing that was told, commits what is due. False: nothing was there. */
+static bool step(struct evidence *e, bool waits)
+{
+	uint64_t missed;
+	const bool more = take(e, waits, &missed);
+
+	if (more)
+		enter(e, &e->item);
+	if (missed)
+		evidence_enter_missed(e, missed);
+	e->taken += more;
+	if (is_due(e, more || !waits) && commit(e))
+		settle(e);
+	return more || missed;
+}
+
+bool evidence_serve(struct evidence *e)
+{
+	while (step(e, false))
+		;
+	return !e->ends_ns;
 }
 
 static void enter_stop(struct evidence *e)
 {
-	evidence_begin_entry(e, CHAIN_STOP);
-	evidence_add(e);
+	evidence_begin_entry(&e->entry, CHAIN_STOP);
+	evidence_add(e, &e->entry);
 	for (unsigned i = 1; !commit(e) && i < LAST_TRIES; i++)
 		clock_nap(COMMIT_NS);
 }
@@ -268,28 +295,15 @@ static void enter_stop(struct evidence *e)
 static void *run(void *arg)
 {
 	struct evidence *e = arg;
-	uint64_t missed, taken = 0;
-	bool is_ending;
 
 	(void)setpriority(PRIO_PROCESS, 0, NICE); /* this thread alone: setpriority(2), BUGS */
 	enter_start(e);
 	evidence_enter_found(e);
-	for (;;) {
-		const bool more = take(e, &missed, &is_ending);
-		if (more)
-			enter(e, &e->item);
-		if (missed)
-			evidence_enter_missed(e, missed);
-		taken += more;
-		if (is_due(e, more) && commit(e))
-			settle(e, taken);
-		if (e->is_failing && !more && !is_ending)
+	while (step(e, true) || !e->ends_ns)
+		if (e->is_failing && !e->ends_ns)
 			wait_for_retry(e);
-		if (is_ending && !more && !missed)
-			break;
-	}
 	enter_stop(e);
-	settle(e, taken);
+	settle(e);
 	return NULL;
 }
 

@@ -8,9 +8,11 @@
  *                        entries of this commit, so that a crash between the two loses nothing
  *
  * A file is read back from the disk right behind its sealing, so that the writer has no part in it
- * and the disk shows that it gives what it took. Who tells of a file never waits: when the queue is
- * full, only the number of what was not told is entered; the next start finds those files. What
- * cannot be written to the chain (a full disk) is tried again every second.
+ * and the disk shows that it gives what it took. Files that lay there at the start without an entry
+ * are read when nothing else is to do, and those that were not by the stop at the next start. Who
+ * tells of a file never waits: when the queue is full, only the number of what was not told is
+ * entered; the next start finds those files. What cannot be written to the chain (a full disk) is
+ * tried again every second.
  *
  * The teller functions may be called by any thread but a worker; they copy what they are given, and
  * take a NULL evidence, which keeps none. Not for the packet path: they lock.

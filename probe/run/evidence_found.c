@@ -6,7 +6,12 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "run/evidence_part.h"
+
+/* Once it is to end, files that lay there are read for so long. */
+#define LAST_NS UINT64_C(2000000000)
 
 static struct listed id_of(const char *name)
 {
@@ -89,23 +94,57 @@ static void strike_known(struct evidence *e)
 		(void)close(fd);
 }
 
+/* Who stops the probe waits for it. */
+static bool may_go_on(struct evidence *e)
+{
+	return evidence_serve(e) || clock_monotonic_ns() - e->ends_ns < LAST_NS;
+}
+
+/* What is told meanwhile does not wait: a file that lies there may be a terabyte of holes. */
+static bool after_piece(void *arg, uint64_t more)
+{
+	(void)more;
+	return may_go_on(arg);
+}
+
+/* False: there was no time. */
+static bool enter_file(struct evidence *e, const char *name)
+{
+	evidence_begin_entry(&e->found, strstr(name, "_trunc.") ? CHAIN_RECOVERED : CHAIN_FOUND);
+	const int ret = evidence_hash_file(e, &e->found, name, NULL, after_piece);
+
+	if (!ret || (ret != -ENOENT && ret != -ECANCELED)) /* a deletion has its own entry */
+		evidence_add(e, &e->found);
+	return ret != -ECANCELED;
+}
+
+static void say_left(const struct evidence *e)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < e->n_listed; i++)
+		left += !e->listed[i].is_known;
+	if (left)
+		log_line("%zu files that lay in %s are without an entry yet: the next start goes "
+			 "on with them",
+			 left, e->config.dir);
+}
+
 void evidence_enter_found(struct evidence *e)
 {
 	DIR *dir = open_listing(e);
 
 	strike_known(e);
-	for (const struct dirent *d; dir && (d = readdir(dir));) {
-		const struct listed *found =
+	for (const struct dirent *d; dir && may_go_on(e) && (d = readdir(dir));) {
+		struct listed *found =
 			chain_is_stored(d->d_name) ? find_listed(e, d->d_name) : NULL;
-		if (!found || found->is_known)
-			continue;
-		evidence_begin_entry(e,
-				     strstr(d->d_name, "_trunc.") ? CHAIN_RECOVERED : CHAIN_FOUND);
-		evidence_hash_file(e, d->d_name, NULL);
-		evidence_add(e);
+		if (found && !found->is_known)
+			found->is_known = enter_file(e, d->d_name);
 	}
 	if (dir)
 		(void)closedir(dir);
+	if (e->ends_ns)
+		say_left(e);
 	if (e->n_unlisted)
 		evidence_enter_missed(e, e->n_unlisted);
 	free(e->listed);

@@ -75,8 +75,8 @@ static int read_key(struct evidence_log *log)
 		return errno == ELOOP ? -EBADMSG : -errno; /* a symbolic link */
 	char *text = malloc(cap + 1);
 	const ssize_t n = text ? io_read_at(fd, text, cap, 0) : -ENOMEM;
-	int ret = n < 0 ? (int)n : 0;
-	if (!ret) {
+	int ret = (int)n;
+	if (n >= 0) {
 		text[n] = 0;
 		ret = n && parse_key(log, text, (size_t)n) ? 0 : -EBADMSG;
 		explicit_bzero(text, cap);

@@ -53,10 +53,12 @@ struct evidence {
 	bool is_configured;
 	/* the thread's */
 	struct evidence_log log;
-	struct chain_entry entry;
+	struct chain_entry entry, found; /* found: while what comes meanwhile goes through entry */
 	struct item item;
+	uint64_t taken; /* items out of the queue */
 	uint64_t committed_ns;
 	bool is_failing;
+	uint64_t ends_ns; /* when it saw that it is to end; 0: not yet */
 };
 
 /* ---- evidence_tell.c ---- */
@@ -75,8 +77,12 @@ void evidence_enter_found(struct evidence *evidence);
 
 /* ---- evidence.c: the thread ---- */
 
-void evidence_begin_entry(struct evidence *evidence, enum chain_event event);
-/* Into evidence->entry, which evidence_add appends. want: bytes it must have, or NULL. */
-void evidence_hash_file(struct evidence *evidence, const char *name, const uint64_t *want);
-void evidence_add(struct evidence *evidence);
+void evidence_begin_entry(struct chain_entry *entry, enum chain_event event);
+/* What a file gives becomes its entry; an error makes "unreadable" of it, and is returned. want:
+ * bytes it must have, or NULL; did: of chain_hash_fd. */
+int evidence_hash_file(struct evidence *evidence, struct chain_entry *entry, const char *name,
+		       const uint64_t *want, bool (*did)(void *arg, uint64_t more));
+void evidence_add(struct evidence *evidence, struct chain_entry *entry);
 void evidence_enter_missed(struct evidence *evidence, uint64_t n);
+/* Enters what waits. False: it is time to end. */
+bool evidence_serve(struct evidence *evidence);

@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +107,56 @@ Test(chain, replaces_the_secret_at_each_entry)
 	cr_expect_not(memmem(&signer, sizeof(signer), secret, sizeof(secret)));
 	cr_assert_eq(chain_public(&signer, public), 0);
 	cr_expect_eq(memcmp(public, entry.next, sizeof(public)), 0);
+}
+
+/* Given inverted, so that what is looked for is not found for that. */
+static bool holds(const uint8_t *p, const uint8_t *end, const uint8_t inverted[CHAIN_KEY])
+{
+	while (end - p >= CHAIN_KEY &&
+	       (p = memchr(p, (uint8_t)~inverted[0], (size_t)(end - p) - CHAIN_KEY + 1))) {
+		unsigned n = 1;
+		while (n < CHAIN_KEY && (p[n] ^ inverted[n]) == 0xff)
+			n++;
+		if (n == CHAIN_KEY)
+			return true;
+		p++;
+	}
+	return false;
+}
+
+static bool memory_holds(const uint8_t inverted[CHAIN_KEY])
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char text[512], mode[5];
+	uintptr_t from, to;
+	bool found = false;
+
+	while (!found && fgets(text, sizeof(text), maps))
+		if (sscanf(text, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, mode) == 3 &&
+		    !strncmp(mode, "rw", 2))
+			found = holds((const uint8_t *)from, (const uint8_t *)to, inverted);
+	(void)fclose(maps);
+	return found;
+}
+
+/* Who reads the memory of the probe at time T finds no key of an entry before T. */
+Test(chain, leaves_no_secret_in_memory_that_has_signed)
+{
+	enum { N = 20 };
+	static uint8_t inverted[N + 1][CHAIN_KEY];
+
+#ifdef __SANITIZE_ADDRESS__
+	cr_skip_test("its shadow is larger than any memory");
+#endif
+	for (unsigned i = 0; i <= N; i++) {
+		for (unsigned j = 0; j < CHAIN_KEY; j++)
+			inverted[i][j] = (uint8_t)~signer.secret[j];
+		if (i < N)
+			next(CHAIN_SEALED);
+	}
+	for (unsigned i = 0; i < N; i++)
+		cr_expect_not(memory_holds(inverted[i]), "of entry %u", i + 1);
+	cr_expect(memory_holds(inverted[N]));
 }
 
 Test(chain, is_not_signed_once_a_byte_differs)
@@ -250,9 +302,10 @@ Test(chain, gives_the_beginning_of_a_line_that_is_too_long)
 
 static uint64_t heard;
 
-static void hear(uint64_t more)
+static bool hear(void *arg, uint64_t more)
 {
 	heard += more;
+	return heard < *(const uint64_t *)arg;
 }
 
 Test(chain, hashes_a_file_as_sha256sum_does)
@@ -260,19 +313,23 @@ Test(chain, hashes_a_file_as_sha256sum_does)
 	char path[] = "/tmp/test_chain_XXXXXX", command[128], text[65];
 	const int fd = mkstemp(path);
 	uint8_t hash[CHAIN_HASH];
-	uint64_t n;
+	uint64_t n, enough = UINT64_MAX;
 
 	cr_assert_eq(ftruncate(fd, (2 << 20) + 17), 0);
 	cr_assert_eq(pwrite(fd, "x", 1, 1 << 20), 1);
 	heard = 0;
-	cr_assert_eq(chain_hash_fd(fd, hear, hash, &n), 0);
+	cr_assert_eq(chain_hash_fd(fd, hear, &enough, hash, &n), 0);
 	cr_expect_eq(n, (2 << 20) + 17);
 	cr_expect_eq(heard, n);
 	chain_hex(hash, sizeof(hash), text);
 	(void)snprintf(command, sizeof(command), "test $(sha256sum <%s | cut -c 1-64) = %s", path,
 		       text);
 	cr_expect_eq(system(command), 0);
-	cr_expect_eq(chain_hash_fd(-1, NULL, hash, &n), -EBADF);
+	heard = 0;
+	enough = 1 << 20;
+	cr_expect_eq(chain_hash_fd(fd, hear, &enough, hash, &n), -ECANCELED);
+	cr_expect_eq(heard, enough);
+	cr_expect_eq(chain_hash_fd(-1, NULL, NULL, hash, &n), -EBADF);
 	(void)close(fd);
 	(void)unlink(path);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "path/chain.h"
@@ -246,6 +247,39 @@ Test(evidence, enters_what_lies_there_without_an_entry_once)
 	begin();
 	finish();
 	cr_expect_eq(n_entries, 6);
+}
+
+/* Somebody puts a file of a terabyte of holes there, or a folder is large: what is told of does not
+ * wait behind it, nor does who stops the probe. */
+Test(evidence, serves_and_ends_while_it_reads_what_lay_there)
+{
+	struct timespec from, to;
+
+	put("a_000001_x.pcapng.zst", "");
+	cr_assert_eq(truncate(path_of("a_000001_x.pcapng.zst"), (off_t)1 << 40), 0);
+	begin();
+	put("a_000002_x.pcapng.zst", "content");
+	tell_sealed("a_000002_x.pcapng.zst", 7);
+	cr_expect(evidence_settle(evidence, PATIENCE));
+	(void)clock_gettime(CLOCK_MONOTONIC, &from);
+	finish();
+	(void)clock_gettime(CLOCK_MONOTONIC, &to);
+	cr_expect_lt(to.tv_sec - from.tv_sec, 10);
+	cr_expect_str_eq(only(CHAIN_SEALED)->file, "a_000002_x.pcapng.zst");
+	cr_expect_null(only(CHAIN_FOUND));
+	cr_expect_not_null(only(CHAIN_STOP));
+}
+
+/* Its size tells that it is not what was written. */
+Test(evidence, does_not_read_a_file_of_another_size)
+{
+	begin();
+	put("a_000001_x.pcapng.zst", "");
+	cr_assert_eq(truncate(path_of("a_000001_x.pcapng.zst"), (off_t)1 << 40), 0);
+	tell_sealed("a_000001_x.pcapng.zst", 7);
+	cr_expect(evidence_settle(evidence, PATIENCE));
+	finish();
+	cr_expect_str_eq(only(CHAIN_UNREADABLE)->reason, "it gives 1099511627776 bytes");
 }
 
 /* What is told of must not be found too. */
