@@ -284,8 +284,11 @@ static int delete_locked(struct catalogue *c, struct catalogue_file *f, int fd, 
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	/* Where locks do not work (some network file systems), who pins may come too late. */
-	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-		return -EBUSY;
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK &&
+	    f->locked < CATALOGUE_LOCKED_MAX) {
+		f->locked++;
+		return -EAGAIN;
+	}
 	f->is_pinned = has_pin(c->dir, f);
 	if (f->is_pinned)
 		return -EBUSY;

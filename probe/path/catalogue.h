@@ -39,6 +39,7 @@ struct catalogue_file {
 	bool is_pinned;                    /* also one whose pin cannot be looked for */
 	bool is_gone;                      /* until catalogue_sweep */
 	bool is_pin;                       /* the catalogue's own, while it scans */
+	uint8_t locked;                    /* deletions that found it locked */
 	char name[CATALOGUE_NAME_MAX + 1]; /* NAME alone */
 };
 
@@ -77,7 +78,9 @@ uint64_t catalogue_beyond(const struct catalogue *catalogue, uint64_t *bytes);
 bool catalogue_is_stale(const struct catalogue *catalogue);
 
 /* Deletes a file that is not open; then, and when it was gone already (-ENOENT), it is_gone.
- * -EBUSY: it is pinned by now, or locked. Else -errno: it stays. */
+ * -EBUSY: it is pinned by now; -EAGAIN: locked, as by who pins it: so often at most, since whoever
+ * may read a file may lock it and never let go. Else -errno: it stays. */
+#define CATALOGUE_LOCKED_MAX 5
 int catalogue_delete(struct catalogue *catalogue, struct catalogue_file *file);
 /* Takes out what is gone. */
 void catalogue_sweep(struct catalogue *catalogue);

@@ -118,7 +118,7 @@ static bool delete (struct retention *r, struct catalogue_file *f, enum retentio
 	const int ret = catalogue_delete(r->catalogue, f);
 
 	if (ret && !f->is_gone) {
-		if (ret != -EBUSY) {
+		if (ret != -EBUSY && ret != -EAGAIN) {
 			r->failures++;
 			r->error = ret;
 			stats_add(&s->failures, 1);

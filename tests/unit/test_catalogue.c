@@ -380,11 +380,27 @@ Test(catalogue, deletes_neither_open_nor_pinned_nor_locked_files)
 	cr_assert(file_at(0)->is_pinned);
 	const int fd = open(path_of(SECOND), O_RDONLY);
 	cr_assert_eq(flock(fd, LOCK_SH), 0);
-	cr_assert_eq(catalogue_delete(catalogue, file_at(1)), -EBUSY);
+	cr_assert_eq(catalogue_delete(catalogue, file_at(1)), -EAGAIN);
 	close(fd);
 	cr_assert_eq(catalogue_delete(catalogue, file_at(2)), -EBUSY);
 	cr_assert(exists(FIRST) && exists(SECOND) && exists(OPEN));
 	cr_assert_eq(catalogue_delete(catalogue, file_at(1)), 0);
+}
+
+/* Else whoever may read could fill the disk. */
+Test(catalogue, deletes_what_somebody_holds_locked_in_the_end)
+{
+	put(FIRST, 0);
+	scan();
+	const int fd = open(path_of(FIRST), O_RDONLY);
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	for (unsigned i = 0; i < CATALOGUE_LOCKED_MAX; i++)
+		cr_expect_eq(catalogue_delete(catalogue, file_at(0)), -EAGAIN);
+	put("." FIRST ".pin", 0);
+	cr_expect_eq(catalogue_delete(catalogue, file_at(0)), -EBUSY);
+	cr_assert_eq(catalogue_unpin(path_of(FIRST), &err), 0);
+	cr_expect_eq(catalogue_delete(catalogue, file_at(0)), 0);
+	close(fd);
 }
 
 Test(catalogue, deletes_nothing_that_took_a_file_s_place)
