@@ -198,9 +198,13 @@ Test(retention, keeps_room_for_what_open_files_may_grow_by)
 Test(retention, deletes_the_oldest_while_too_little_is_free)
 {
 	put_sealed("a", 1, 4);
-	turn(59);
-	settings.free = stats.disk_free + FILE_LEN / 2;
-	turn(59);
+	/* Others write to /tmp too, and delete. */
+	for (unsigned i = 0; i < 100 && !*told; i++) {
+		settings.free = 1;
+		turn(59);
+		settings.free = stats.disk_free + FILE_LEN / 2;
+		turn(59);
+	}
 	cr_assert(strstr(told, "free a_000001 ") == told, "%s", told);
 	settings.free = 1;
 	turn(59);
