@@ -279,6 +279,12 @@ void output_end_file(struct output *o)
 	output_file_forget(o);
 }
 
+void output_end_before(struct output *o, uint64_t time_ns)
+{
+	if (o->pack && time_ns < o->latest_ns)
+		output_end_file(o);
+}
+
 /* A failed sync is not tried again; what waits still goes into the file. */
 static void sync_file(struct output *o)
 {

@@ -88,5 +88,7 @@ void output_packet(struct output *output, uint8_t *block, size_t len, uint32_t s
 		   int64_t offset_ns);
 /* Does what is due at now_ns of the source's clock: statistics, flush, sync, the file's end. */
 void output_tick(struct output *output, uint64_t now_ns);
+/* Ends the file if it has a packet later than that. */
+void output_end_before(struct output *output, uint64_t time_ns);
 /* Ends the file: packed, sealed, synced, renamed. */
 void output_end_file(struct output *output);

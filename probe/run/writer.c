@@ -10,12 +10,20 @@
 #define IDLE_MS 100
 /* How often, of packet time, on a busy one. */
 #define TEND_NS (IDLE_MS * UINT64_C(1000000))
+/* How long others wait for a live worker that gives no sign of life. An idle one says every 100 ms
+ * how far it is, a busy one after each batch: this one does not get its CPU. */
+#define PATIENCE_NS 250000000u
+
 /* One worker's packets, as far as the writer has them. */
 struct input {
 	struct handoff *handoff;
 	struct chunk *chunk; /* NULL: none here, and watermark_ns is valid */
 	uint32_t at;
 	uint64_t watermark_ns;
+	uint64_t latest_ns;  /* of its packets so far */
+	uint64_t silent_ns;  /* CLOCK_MONOTONIC: waited for since, without a sign; 0: not */
+	bool is_left_behind; /* and no more waited for */
+	bool is_catching_up; /* it was: others' packets may be written that are later */
 };
 
 struct writer {
@@ -121,9 +129,14 @@ static uint8_t *block_of(const struct input *in)
 static void refresh(struct input *in)
 {
 	while (!in->chunk) {
+		const uint64_t before_ns = in->watermark_ns;
 		in->watermark_ns = handoff_watermark(in->handoff);
 		in->chunk = handoff_take_full(in->handoff);
 		in->at = 0;
+		if (in->chunk || in->watermark_ns != before_ns) {
+			in->silent_ns = 0;
+			in->is_left_behind = false;
+		}
 		if (!in->chunk)
 			return;
 		if (!in->chunk->len)
@@ -141,8 +154,8 @@ static bool is_before(const struct input *a, const struct input *b)
 				(block_packet_id(y) & PACKET_SEQUENCE);
 }
 
-/* The input with the earliest packet, or NULL. *horizon_ns: workers without one here may still give
- * packets from then on. */
+/* The input with the earliest packet, or NULL. *horizon_ns: workers without one here, save those
+ * left behind, may still give packets from then on. */
 static struct input *earliest(struct writer *w, uint64_t *horizon_ns)
 {
 	struct input *best = NULL;
@@ -151,13 +164,21 @@ static struct input *earliest(struct writer *w, uint64_t *horizon_ns)
 	for (uint32_t i = 0; i < w->config.workers; i++) {
 		struct input *in = &w->input[i];
 		refresh(in);
-		if (!in->chunk)
-			*horizon_ns =
-				in->watermark_ns < *horizon_ns ? in->watermark_ns : *horizon_ns;
-		else if (!best || is_before(in, best))
-			best = in;
+		if (in->chunk)
+			best = best && !is_before(in, best) ? best : in;
+		else if (!in->is_left_behind && in->watermark_ns < *horizon_ns)
+			*horizon_ns = in->watermark_ns;
 	}
 	return best;
+}
+
+/* Nothing is here, and nothing more will come. */
+static bool is_over(const struct writer *w)
+{
+	for (uint32_t i = 0; i < w->config.workers; i++)
+		if (w->input[i].chunk || w->input[i].watermark_ns != UINT64_MAX)
+			return false;
+	return true;
 }
 
 static void ask_for_more(struct writer *w, uint64_t horizon_ns)
@@ -165,6 +186,23 @@ static void ask_for_more(struct writer *w, uint64_t horizon_ns)
 	for (uint32_t i = 0; i < w->config.workers; i++)
 		if (!w->input[i].chunk && w->input[i].watermark_ns <= horizon_ns)
 			handoff_set_hungry(w->input[i].handoff);
+}
+
+/* Goes on without who has been silent for too long. Not of files: their packets come when they are
+ * read. */
+static void lose_patience(struct writer *w, uint64_t horizon_ns)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	for (uint32_t i = 0; i < w->config.workers && w->config.stats->is_live; i++) {
+		struct input *in = &w->input[i];
+		if (in->chunk || in->watermark_ns > horizon_ns || horizon_ns == UINT64_MAX)
+			continue;
+		if (!in->silent_ns)
+			in->silent_ns = now_ns;
+		else if (now_ns - in->silent_ns >= PATIENCE_NS)
+			in->is_left_behind = in->is_catching_up = true;
+	}
 }
 
 /* ---- outputs ---- */
@@ -184,16 +222,30 @@ static struct output *output_of(struct writer *w, uint32_t session, uint64_t tim
 	return w->outputs[session];
 }
 
-static void write_packet(struct writer *w, uint8_t *block)
+/* A packet behind a later one is late, and counted. What the source gave so keeps its place; what a
+ * worker that was left behind gave in order begins a new file. */
+static void judge_time(struct writer *w, struct input *in, struct output *o, uint64_t time_ns)
+{
+	if (time_ns >= w->latest_ns) {
+		w->latest_ns = in->latest_ns = time_ns;
+		in->is_catching_up = false;
+		return;
+	}
+	stats_add(&w->config.stats->late, 1);
+	if (time_ns < in->latest_ns)
+		return;
+	in->latest_ns = time_ns;
+	if (in->is_catching_up && o)
+		output_end_before(o, time_ns);
+}
+
+static void write_packet(struct writer *w, struct input *in, uint8_t *block)
 {
 	const uint32_t session = block_packet_interface(block);
 	const uint64_t time_ns = block_packet_time(block);
 	struct output *o = output_of(w, session, time_ns);
 
-	if (time_ns < w->latest_ns)
-		stats_add(&w->config.stats->late, 1);
-	else
-		w->latest_ns = time_ns;
+	judge_time(w, in, o, time_ns);
 	if (o)
 		output_packet(o, block, block_packet_total(block), session, w->offset_ns);
 	else
@@ -229,7 +281,7 @@ static void advance(struct writer *w, struct input *in)
 	uint8_t *block = block_of(in);
 
 	in->at += block_packet_total(block);
-	write_packet(w, block);
+	write_packet(w, in, block);
 	if (w->latest_ns > w->tended_ns + TEND_NS)
 		tend_files(w, w->latest_ns);
 	if (in->at == in->chunk->len)
@@ -247,6 +299,7 @@ static void wait_for_workers(struct writer *w, uint64_t horizon_ns)
 		bell_leave(&w->bell);
 	else
 		bell_wait(&w->bell, IDLE_MS);
+	lose_patience(w, horizon_ns);
 }
 
 void *writer_run(void *arg)
@@ -257,7 +310,7 @@ void *writer_run(void *arg)
 	w->offset_ns = atomic_load_explicit(w->config.offset_ns, memory_order_relaxed);
 	for (;;) {
 		struct input *in = earliest(w, &horizon_ns);
-		if (!in && horizon_ns == UINT64_MAX)
+		if (!in && is_over(w))
 			break;
 		if (in &&
 		    (block_packet_time(block_of(in)) < horizon_ns || horizon_ns == UINT64_MAX)) {

@@ -4,6 +4,11 @@
  *
  * A packet goes on when no worker can still give an earlier one: each either has one here to
  * compare with or has raised its watermark past it. So a file is in time order over all workers.
+ *
+ * A live worker that gives no sign of life is waited for 250 ms, then the others go on. When it
+ * comes back its packets are behind what is written: they are counted as late, nothing of them is
+ * lost, and the file ends, so that they begin the next one and each file is in order. That is one
+ * file for each time it stood still, so no more than four a second.
  */
 #pragma once
 

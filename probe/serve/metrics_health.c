@@ -108,8 +108,8 @@ static void write_writer(struct exposition *e, const struct stats *stats)
 	counter(e, "vxprobe_suspect_bytes", "bytes",
 		"Bytes written to files whose sync then failed.", stats_get(&stats->bytes_suspect));
 	counter(e, "vxprobe_late_packets", "",
-		"Packets stored behind a later one: a file that has some is not in strict time "
-		"order.",
+		"Packets stored behind a later one. Those of a worker that stood still begin a new "
+		"file; what a source gave out of order stands so in its file.",
 		stats_get(&stats->late));
 	counter(e, "vxprobe_clock_steps", "", "Steps of the wall clock over 100 ms.",
 		stats->clock_steps);
