@@ -57,9 +57,10 @@ void ledger_read(const struct ledger_source *s, struct ledger *l)
 	uint64_t lent = 0, received = 0, at_writer = 0, ended_there = 0;
 
 	*l = (struct ledger){0};
+	const struct stats_writer writers = stats_writers(s->stats);
 	for (unsigned i = 0; i < FATE_MAX; i++) {
-		l->fate[i] += stats_get(&s->stats->fate[i]);
-		ended_there += stats_get(&s->stats->fate[i]);
+		l->fate[i] += writers.fate[i];
+		ended_there += writers.fate[i];
 	}
 	for (uint32_t w = 0; w < s->stats->workers; w++) {
 		const struct stats_worker *worker = stats_worker(s->stats, w);

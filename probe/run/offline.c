@@ -83,9 +83,9 @@ static uint64_t frames_seen(struct stats *stats)
 static int verdict(struct stats *stats, const struct capture *first, int damaged, bool was_ended,
 		   struct err *err)
 {
-	const uint64_t lost =
-		stats_get(&stats->fate[FATE_DISK_FULL]) + stats_get(&stats->fate[FATE_IO_ERROR]);
-	const bool any = stats_get(&stats->fate[FATE_KEPT]);
+	const struct stats_writer writers = stats_writers(stats);
+	const uint64_t lost = writers.fate[FATE_DISK_FULL] + writers.fate[FATE_IO_ERROR];
+	const bool any = writers.fate[FATE_KEPT];
 
 	if (lost)
 		return err_set(err, -EIO, "%" PRIu64 " packets could not be stored", lost);

@@ -54,6 +54,7 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 		return err_set(err, -ENOMEM, "out of memory");
 	t->config = *config;
 	t->stats = stats;
+	t->counted = &stats->writer[config->writer];
 	t->settings = t->next = config->settings;
 	(void)pthread_mutex_init(&t->mutex, NULL);
 	t->sealed_cap = sealed_bound(output_packed_bound(config));
@@ -104,7 +105,7 @@ static int add_section(struct output *o)
 	uint8_t block[512];
 	const size_t len = block_section(block, sizeof(block), "vxprobe " VERSION, "");
 
-	stats_add(&o->tools->stats->bytes_in, len);
+	stats_add(&o->tools->counted->bytes_in, len);
 	return pack_add_definition(o->pack, block, len, 0);
 }
 
@@ -138,7 +139,7 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 		return ret;
 	output_session_declare(slot, session, o->n_interfaces++);
 	len += names_len;
-	stats_add(&t->stats->bytes_in, len);
+	stats_add(&t->counted->bytes_in, len);
 	return pack_add_definition(o->pack, t->definition, len, names_len);
 }
 
@@ -158,7 +159,7 @@ static int add_statistics(struct output *o, bool only_news)
 		if (!len || (ret = room(o)))
 			continue;
 		pack_add_other(o->pack, block, len);
-		stats_add(&o->tools->stats->bytes_in, len);
+		stats_add(&o->tools->counted->bytes_in, len);
 	}
 	return ret;
 }
@@ -248,7 +249,7 @@ static void suspect(struct output *o, int error)
 	const uint64_t bytes = store_unsynced(o->store);
 
 	output_file_make_room(o, error);
-	stats_add(&o->tools->stats->bytes_suspect, bytes);
+	stats_add(&o->tools->counted->bytes_suspect, bytes);
 	log_line("cannot sync a file in %s: %s; its last %" PRIu64
 		 " bytes may be lost: it keeps a trunc name, and another is begun",
 		 o->tools->config.dir, strerror(-error), bytes);
@@ -271,7 +272,7 @@ void output_end_file(struct output *o)
 	if (ret) {
 		suspect(o, ret);
 	} else {
-		stats_add(&o->tools->stats->files, 1);
+		stats_add(&o->tools->counted->files, 1);
 		for (uint32_t i = 0; i < o->n_sessions; i++)
 			if (o->session[i].interface != OUTPUT_NOT_DECLARED)
 				output_session_sealed(&o->session[i]);
@@ -400,7 +401,7 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 	block_packet_set(block, slot->interface, wall_ns);
 	block_packet_set_drops(block, drops);
 	pack_add_packet(o->pack, block, len, wall_ns);
-	stats_add(&o->tools->stats->bytes_in, len);
+	stats_add(&o->tools->counted->bytes_in, len);
 	output_session_add(slot, o->last, wall_ns, drops);
 	slot->untold = 0;
 	p = output_portion(o, o->last);

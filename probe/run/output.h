@@ -36,6 +36,7 @@ struct output_settings {
 };
 
 struct output_config {
+	uint32_t writer; /* whose outputs these are: its statistics */
 	const char *dir;
 	struct packer_config pack;
 	size_t buffer_len; /* of bytes to be written, for each open file; see store.h */

@@ -13,7 +13,7 @@
 
 static void count(struct output *o, enum fate fate, uint64_t n)
 {
-	stats_add(&o->tools->stats->fate[fate], n);
+	stats_add(&o->tools->counted->fate[fate], n);
 }
 
 static enum fate fate_of(int error)
@@ -77,11 +77,10 @@ void output_file_tell(struct output *o, bool is_broken)
 
 void output_file_settle(struct output *o)
 {
-	struct stats *stats = o->tools->stats;
 	const uint64_t written = store_written(o->store);
 	uint64_t kept = 0;
 
-	stats_add(&stats->bytes_out, written - o->counted);
+	stats_add(&o->tools->counted->bytes_out, written - o->counted);
 	o->counted = written;
 	while (output_portion(o, o->first)->end <= written) {
 		kept += output_portion(o, o->first)->packets;

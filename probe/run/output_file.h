@@ -15,6 +15,7 @@
 struct output_tools {
 	struct output_config config;
 	struct stats *stats;
+	struct stats_writer *counted;
 	pthread_mutex_t mutex;           /* over the next field */
 	struct output_settings next;     /* control */
 	struct output_settings settings; /* of files that began since; the writer's */

@@ -113,6 +113,23 @@ static void *at(struct stats *s, size_t offset)
 	return (uint8_t *)s + offset;
 }
 
+struct stats_writer stats_writers(const struct stats *stats)
+{
+	struct stats_writer sum = {0};
+
+	for (unsigned i = 0; i < STATS_WRITERS_MAX; i++) {
+		const struct stats_writer *w = &stats->writer[i];
+		for (unsigned f = 0; f < FATE_MAX; f++)
+			sum.fate[f] += stats_get(&w->fate[f]);
+		sum.bytes_in += stats_get(&w->bytes_in);
+		sum.bytes_out += stats_get(&w->bytes_out);
+		sum.files += stats_get(&w->files);
+		sum.bytes_suspect += stats_get(&w->bytes_suspect);
+		sum.late += stats_get(&w->late);
+	}
+	return sum;
+}
+
 struct session *stats_sessions(struct stats *s)
 {
 	return at(s, layout(s).session);

@@ -19,7 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATS_VERSION 1
+#define STATS_VERSION     1
+#define STATS_WRITERS_MAX 8
 
 struct stats_worker {      /* the worker */
 	uint64_t lent;     /* frames that the source lent; a file lends all to every worker */
@@ -30,6 +31,15 @@ struct stats_worker {      /* the worker */
 	uint64_t flows_active, flows_created, flows_expired;
 	uint64_t histograms_used;   /* of its pool */
 	uint64_t histograms_missed; /* samples that found the pool empty */
+	_Alignas(64) uint8_t pad[0];
+};
+
+struct stats_writer { /* the writer */
+	uint64_t fate[FATE_MAX];
+	uint64_t bytes_in, bytes_out; /* of pcapng blocks; to files */
+	uint64_t files;               /* sealed */
+	uint64_t bytes_suspect; /* written, and then the disk failed before they were synced */
+	uint64_t late;          /* packets behind a later one of another worker */
 	_Alignas(64) uint8_t pad[0];
 };
 
@@ -105,12 +115,7 @@ struct stats {
 	struct stats_evidence evidence;
 	struct stats_retention retention;
 
-	_Alignas(64) uint64_t fate[FATE_MAX]; /* the writer */
-	uint64_t bytes_in, bytes_out;         /* of pcapng blocks; to files */
-	uint64_t files;                       /* sealed */
-	uint64_t bytes_suspect; /* written, and then the disk failed before they were synced */
-	uint64_t late;          /* packets behind a later one of another worker */
-	_Alignas(64) uint8_t pad[0];
+	struct stats_writer writer[STATS_WRITERS_MAX];
 };
 
 /* Adds to a field of this thread's. */
@@ -149,6 +154,8 @@ void stats_set_head(struct stats *stats, const uint8_t head[static 32]);
 /* Any thread of any process: the head of one moment; false: no chain is kept. */
 bool stats_head(const struct stats *stats, uint8_t head[static 32]);
 
+/* Of all writers together. */
+struct stats_writer stats_writers(const struct stats *stats);
 struct session *stats_sessions(struct stats *stats);
 /* Control; of files, the workers under the engine's mutex. */
 void stats_set_labels(struct stats *stats, uint32_t session, const struct session_labels *labels);

@@ -28,6 +28,7 @@ struct input {
 
 struct writer {
 	struct writer_config config;
+	struct stats_writer *counted;
 	struct bell bell;
 	struct output_tools *tools;
 	struct output **outputs; /* [sessions_max] by session, or [1] */
@@ -63,6 +64,7 @@ int writer_open(struct writer **out, const struct writer_config *config, struct 
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
 	w->config = *config;
+	w->counted = &config->stats->writer[config->output.writer];
 	w->bell.fd = -1;
 	w->n_outputs = outputs_of(config);
 	w->outputs = calloc(w->n_outputs, sizeof(struct output *));
@@ -231,7 +233,7 @@ static void judge_time(struct writer *w, struct input *in, struct output *o, uin
 		in->is_catching_up = false;
 		return;
 	}
-	stats_add(&w->config.stats->late, 1);
+	stats_add(&w->counted->late, 1);
 	if (time_ns < in->latest_ns)
 		return;
 	in->latest_ns = time_ns;
@@ -249,7 +251,7 @@ static void write_packet(struct writer *w, struct input *in, uint8_t *block)
 	if (o)
 		output_packet(o, block, block_packet_total(block), session, w->offset_ns);
 	else
-		stats_add(&w->config.stats->fate[FATE_IO_ERROR], 1);
+		stats_add(&w->counted->fate[FATE_IO_ERROR], 1);
 }
 
 static void end_all_files(struct writer *w)

@@ -100,17 +100,17 @@ static void write_workers(struct exposition *e, const struct stats *stats)
 
 static void write_writer(struct exposition *e, const struct stats *stats)
 {
-	counter(e, "vxprobe_files", "", "Files sealed.", stats_get(&stats->files));
-	counter(e, "vxprobe_raw_bytes", "bytes", "Bytes of pcapng before compression.",
-		stats_get(&stats->bytes_in));
-	counter(e, "vxprobe_written_bytes", "bytes", "Bytes written to files.",
-		stats_get(&stats->bytes_out));
+	const struct stats_writer w = stats_writers(stats);
+
+	counter(e, "vxprobe_files", "", "Files sealed.", w.files);
+	counter(e, "vxprobe_raw_bytes", "bytes", "Bytes of pcapng before compression.", w.bytes_in);
+	counter(e, "vxprobe_written_bytes", "bytes", "Bytes written to files.", w.bytes_out);
 	counter(e, "vxprobe_suspect_bytes", "bytes",
-		"Bytes written to files whose sync then failed.", stats_get(&stats->bytes_suspect));
+		"Bytes written to files whose sync then failed.", w.bytes_suspect);
 	counter(e, "vxprobe_late_packets", "",
 		"Packets stored behind a later one. Those of a worker that stood still begin a new "
 		"file; what a source gave out of order stands so in its file.",
-		stats_get(&stats->late));
+		w.late);
 	counter(e, "vxprobe_clock_steps", "", "Steps of the wall clock over 100 ms.",
 		stats->clock_steps);
 	metrics_single_seconds(e, EXPOSITION_GAUGE, "vxprobe_clock_error_seconds",

@@ -161,9 +161,10 @@ static json_t *flows(struct stats *s)
 
 static json_t *files(const struct stats *s)
 {
-	return json_pack("{so so so}", "sealed", integer(stats_get(&s->files)), "raw_bytes",
-			 integer(stats_get(&s->bytes_in)), "written_bytes",
-			 integer(stats_get(&s->bytes_out)));
+	const struct stats_writer w = stats_writers(s);
+
+	return json_pack("{so so so}", "sealed", integer(w.files), "raw_bytes", integer(w.bytes_in),
+			 "written_bytes", integer(w.bytes_out));
 }
 
 static json_t *reload(const struct stats_reload *r)

@@ -256,7 +256,7 @@ Test(engine, packets_of_two_workers_come_out_in_time_order)
 		by_worker[files[0].packets[i].id >> 48]++;
 	cr_assert_gt(by_worker[0], 300);
 	cr_assert_gt(by_worker[1], 300);
-	cr_assert_eq(stats->late, 0);
+	cr_assert_eq(stats_writers(stats).late, 0);
 }
 
 Test(engine, packets_of_one_time_keep_the_order_in_which_they_came)
@@ -559,7 +559,7 @@ static int idle_recv(struct capture *capture, struct batch *batch, int wait_ms)
 {
 	(void)capture;
 	const int ret = capture_recv(whole, batch, wait_ms);
-	if (ret != -ENODATA || stats_get(&stats->files) || idle_ns > 1000 * SECOND_NS)
+	if (ret != -ENODATA || stats_writers(stats).files || idle_ns > 1000 * SECOND_NS)
 		return ret;
 	clock_nap(SECOND_NS / 100);
 	idle_ns += SECOND_NS;

@@ -329,8 +329,8 @@ Test(metrics, bytes_of_files_that_could_not_be_synced_are_told)
 {
 	struct view *v = served_open(4);
 
-	v->ledger.stats->bytes_out = 9;
-	v->ledger.stats->bytes_suspect = 8;
+	v->ledger.stats->writer[0].bytes_out = 9;
+	v->ledger.stats->writer[1].bytes_suspect = 8;
 	page_text(v);
 	page_has("vxprobe_written_bytes_total 9");
 	page_has("vxprobe_suspect_bytes_total 8");

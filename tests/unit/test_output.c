@@ -137,7 +137,7 @@ static void put(unsigned n)
 
 static uint64_t fate(enum fate f)
 {
-	return stats_get(&stats->fate[f]);
+	return stats_get(&stats->writer[0].fate[f]);
 }
 
 static void read_back(void)
@@ -163,7 +163,7 @@ static void assert_all_there(void)
 	}
 	cr_assert_eq(id, sent);
 	cr_assert_eq(fate(FATE_KEPT), sent);
-	cr_assert_eq(stats->files, n_files);
+	cr_assert_eq(stats->writer[0].files, n_files);
 }
 
 /* ---- what is in a file ---- */
@@ -411,8 +411,8 @@ Test(output, bytes_are_those_of_blocks_and_of_files)
 	put(1000);
 	output_end_file(output);
 	read_back();
-	cr_assert_eq(stats->bytes_out, files[0].file_len);
-	cr_assert_eq(stats->bytes_in, files[0].len);
+	cr_assert_eq(stats->writer[0].bytes_out, files[0].file_len);
+	cr_assert_eq(stats->writer[0].bytes_in, files[0].len);
 }
 
 /* ---- the session's ledger ---- */
@@ -540,7 +540,7 @@ Test(output, sealed_packets_are_written_flush_ns_after_they_came)
 Test(output, plain_packets_are_written_flush_ns_after_they_came_without_padding)
 {
 	assert_flushes(0);
-	cr_assert_leq(stats->bytes_out, stats->bytes_in);
+	cr_assert_leq(stats->writer[0].bytes_out, stats->writer[0].bytes_in);
 }
 
 Test(output, flush_ns_holds_while_packets_keep_coming)
@@ -563,10 +563,10 @@ Test(output, nothing_is_padded_while_nothing_waits)
 	open_output(1);
 	put(1);
 	output_tick(output, START_NS + FLUSH_NS);
-	const uint64_t bytes = stats->bytes_out;
+	const uint64_t bytes = stats->writer[0].bytes_out;
 	for (unsigned i = 2; i < 1000; i++)
 		output_tick(output, START_NS + i * FLUSH_NS);
-	cr_assert_eq(stats->bytes_out, bytes);
+	cr_assert_eq(stats->writer[0].bytes_out, bytes);
 	output_end_file(output);
 	assert_all_there();
 }
@@ -625,8 +625,8 @@ Test(output, padding_is_no_more_than_is_said)
 	output_end_file(output);
 	assert_all_there();
 	const uint64_t hour = output_padding_a_day(&config.settings) / 24;
-	cr_assert_leq(stats->bytes_out, hour + hour / 1000 + stats->bytes_in);
-	cr_assert_gt(stats->bytes_out, hour / 4, "else this tells nothing");
+	cr_assert_leq(stats->writer[0].bytes_out, hour + hour / 1000 + stats->writer[0].bytes_in);
+	cr_assert_gt(stats->writer[0].bytes_out, hour / 4, "else this tells nothing");
 }
 
 Test(output, padding_a_day_is_0_where_there_is_none)
@@ -683,7 +683,7 @@ Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
 	for (unsigned i = 1; i < 7; i++)
 		output_tick(output, START_NS + i * SECOND_NS);
 	cr_assert_eq(n_syncs, 1, "never again");
-	cr_assert_gt(stats->bytes_suspect, 65536);
+	cr_assert_gt(stats->writer[0].bytes_suspect, 65536);
 	sync_error = 0;
 	for (unsigned i = 0; i < 10; i++)
 		put_at(START_NS + 7 * SECOND_NS, 0, OFFSET_NS);
@@ -695,7 +695,7 @@ Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
 	cr_assert(strstr(files[0].name, "_trunc."), "%s", files[0].name);
 	cr_assert_eq(files[0].n, 10);
 	cr_assert_eq(files[1].n, 10);
-	cr_assert_eq(stats->files, 1);
+	cr_assert_eq(stats->writer[0].files, 1);
 }
 
 /* ---- when a file ends ---- */
@@ -750,9 +750,9 @@ Test(output, file_ends_by_a_tick_when_nothing_comes)
 	open_output(0);
 	put(1);
 	output_tick(output, START_NS + 10 * SECOND_NS - 1);
-	cr_assert_eq(stats->files, 0);
+	cr_assert_eq(stats->writer[0].files, 0);
 	output_tick(output, START_NS + 10 * SECOND_NS);
-	cr_assert_eq(stats->files, 1);
+	cr_assert_eq(stats->writer[0].files, 1);
 	output_tick(output, START_NS + 100 * SECOND_NS);
 	assert_all_there();
 	cr_assert_eq(n_files, 1, "no empty files");

@@ -63,9 +63,9 @@ Test(report, says_all_of_the_probe)
 	struct stats *s = v->ledger.stats;
 
 	s->heartbeat_ns = clock_monotonic_ns();
-	s->files = 3;
-	s->bytes_out = 1000;
-	s->fate[FATE_KEPT] = 12;
+	s->writer[0].files = 3;
+	s->writer[1].bytes_out = 1000;
+	s->writer[2].fate[FATE_KEPT] = 12;
 	s->n_names = 9;
 	s->config = (struct stats_reload){2, 1, 1500000000, false, 0};
 	json_t *d = document(v);

@@ -123,7 +123,7 @@ static void finish(void)
 static void assert_all_kept(void)
 {
 	cr_assert_eq(stored_count(files, n_files), n_given);
-	cr_assert_eq(stats_get(&stats->fate[FATE_KEPT]), n_given);
+	cr_assert_eq(stats_writers(stats).fate[FATE_KEPT], n_given);
 	for (unsigned f = 0; f < n_files; f++)
 		cr_assert(files[f].is_whole, "%s", files[f].name);
 }
@@ -158,7 +158,7 @@ Test(writer, live_worker_without_a_sign_of_life_is_left_behind_and_begins_a_file
 	assert_files_in_order();
 	cr_assert_eq(n_files, 2);
 	cr_assert_eq(files[1].packets[0].time_ns, 1010 * MS);
-	cr_assert_eq(stats->late, 50);
+	cr_assert_eq(stats_writers(stats).late, 50);
 }
 
 Test(writer, late_packets_end_one_file_each_time_a_worker_stands_still)
@@ -179,7 +179,7 @@ Test(writer, late_packets_end_one_file_each_time_a_worker_stands_still)
 	assert_all_kept();
 	assert_files_in_order();
 	cr_assert_eq(n_files, 3);
-	cr_assert_eq(stats->late, 80);
+	cr_assert_eq(stats_writers(stats).late, 80);
 }
 
 Test(writer, worker_that_catches_up_is_waited_for_again)
@@ -217,7 +217,7 @@ Test(writer, end_waits_for_a_worker_that_was_left_behind)
 	finish();
 	assert_all_kept();
 	cr_assert_eq(n_files, 1);
-	cr_assert_eq(stats->late, 0);
+	cr_assert_eq(stats_writers(stats).late, 0);
 }
 
 Test(writer, worker_that_reads_a_file_is_waited_for_as_long_as_it_takes)
@@ -233,7 +233,7 @@ Test(writer, worker_that_reads_a_file_is_waited_for_as_long_as_it_takes)
 	assert_all_kept();
 	assert_files_in_order();
 	cr_assert_eq(n_files, 1);
-	cr_assert_eq(stats->late, 0);
+	cr_assert_eq(stats_writers(stats).late, 0);
 }
 
 Test(writer, what_a_source_gave_out_of_order_keeps_its_place)
@@ -250,5 +250,5 @@ Test(writer, what_a_source_gave_out_of_order_keeps_its_place)
 	assert_all_kept();
 	cr_assert_eq(n_files, 1);
 	cr_assert_not(is_in_order(&files[0]));
-	cr_assert_eq(stats->late, 1);
+	cr_assert_eq(stats_writers(stats).late, 1);
 }
