@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plain.h"
 #include "base/progress.h"
 #include "version.h"
 
@@ -108,10 +109,11 @@ static const char HELP[] =
 
 static void say(const char *format, va_list args)
 {
+	char text[1024]; /* a path and a reason; what is longer is cut */
+
 	progress_hide();
-	(void)fputs("vxcap: ", stderr);
-	(void)vfprintf(stderr, format, args);
-	(void)fputc('\n', stderr);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	(void)fprintf(stderr, "vxcap: %s\n", plain_text(text));
 }
 
 void vxcap_say(const char *format, ...)

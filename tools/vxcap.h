@@ -21,7 +21,7 @@ int vxcap_pin(int argc, char **argv);
 int vxcap_unpin(int argc, char **argv);
 int vxcap_pins(int argc, char **argv);
 
-/* One line on standard error. */
+/* One line on standard error, plain. */
 void vxcap_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, and where help is. Returns EXIT_USAGE. */
 int vxcap_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));

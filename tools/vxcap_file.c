@@ -236,7 +236,8 @@ static int look(struct vxcap_file *file, struct err *err)
 	struct err cause;
 	struct stat st;
 
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO in a folder is no reason to stop. */
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0 || fstat(file->fd, &st))
 		return err_set(err, -errno, "cannot open %s: %s", file->path, strerror(errno));
 	if (!S_ISREG(st.st_mode))

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/plain.h"
 #include "base/progress.h"
 #include "vxcap_file.h"
 #include "vxcap_time.h"
@@ -210,11 +212,12 @@ static void print_identities(const struct vxcap_keys *keys)
 static void print_file(const struct keys *keys, const struct vxcap_file *file,
 		       const struct group *one)
 {
-	char by[OPENERS_MAX];
+	char by[OPENERS_MAX], path[PATH_MAX];
 
 	print_openers(by, keys, one);
 	progress_hide();
-	(void)printf("%s  %s  %s\n", file->path, one->stanzas, by);
+	(void)snprintf(path, sizeof(path), "%s", file->path);
+	(void)printf("%s  %s  %s\n", plain_text(path), one->stanzas, by);
 }
 
 /* ---- the command ---- */

@@ -3,15 +3,16 @@
  */
 #include "vxcap.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "base/plain.h"
 #include "base/progress.h"
 #include "path/block_read.h"
 #include "path/pack.h"
@@ -54,8 +55,10 @@ static json_t *sessions_of(const struct unpack *unpack)
 		if (block.kind == BLOCK_INTERFACE)
 			(void)json_array_append_new(
 				all, json_pack("{s:o, s:o}", "name",
-					       vxcap_json_text(block.interface.name), "description",
-					       vxcap_json_text(block.interface.description)));
+					       vxcap_json_text(plain_text(block.interface.name)),
+					       "description",
+					       vxcap_json_text(
+						       plain_text(block.interface.description))));
 		p += used;
 		len -= used;
 	}
@@ -109,30 +112,21 @@ static const char *state_name(const struct vxcap_file *file)
 
 /* ---- as a table ---- */
 
-/* Without what would steer the terminal. */
-static void print_text(const char *text)
-{
-	for (; *text; text++)
-		(void)putchar(iscntrl((unsigned char)*text) ? '?' : *text);
-}
-
 static void print_sessions(const json_t *sessions)
 {
 	const json_t *session;
 	size_t i;
 
 	json_array_foreach(sessions, i, session) {
-		(void)fputs("  ", stdout);
-		print_text(json_string_value(json_object_get(session, "name")));
-		(void)fputs("  ", stdout);
-		print_text(json_string_value(json_object_get(session, "description")));
-		(void)putchar('\n');
+		(void)printf("  %s  %s\n", json_string_value(json_object_get(session, "name")),
+			     json_string_value(json_object_get(session, "description")));
 	}
 }
 
 static void print_row(const struct list *list, const struct vxcap_file *file, const struct row *row)
 {
 	char bytes[24], recipients[12], packets[24] = UNKNOWN, sessions[24] = UNKNOWN;
+	char path[PATH_MAX];
 
 	(void)snprintf(bytes, sizeof(bytes), "%" PRIu64, file->size);
 	(void)snprintf(recipients, sizeof(recipients), "%d", file->recipients);
@@ -140,8 +134,8 @@ static void print_row(const struct list *list, const struct vxcap_file *file, co
 		(void)snprintf(packets, sizeof(packets), "%" PRIu64, row->packets);
 		(void)snprintf(sessions, sizeof(sessions), "%zu", json_array_size(row->sessions));
 	}
-	print_text(file->path);
-	(void)printf(ROW, list->width - (int)strlen(file->path), "", state_name(file),
+	(void)snprintf(path, sizeof(path), "%s", file->path);
+	(void)printf(ROW, list->width, plain_text(path), state_name(file),
 		     *row->first ? row->first : UNKNOWN, *row->last ? row->last : UNKNOWN, bytes,
 		     recipients, packets, sessions);
 	if (list->has_sessions)

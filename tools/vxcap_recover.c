@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
 
+#include "base/plain.h"
 #include "base/progress.h"
 #include "path/block_read.h"
 #include "path/pack.h"
@@ -322,15 +324,19 @@ static void tell(const struct rescue *rescue, const char *path)
 	const double seconds =
 		rescue->packets ? (double)(rescue->last_ns - rescue->first_ns) / NS_PER_S : 0;
 
+	char made[PATH_MAX], of[PATH_MAX];
+
 	progress_hide();
-	(void)printf("%s: %" PRIu64 " packets, %" PRIu64 " bytes, %.3f s saved; lost: ", path,
-		     rescue->packets, rescue->bytes, seconds);
+	(void)snprintf(made, sizeof(made), "%s", path);
+	(void)snprintf(of, sizeof(of), "%s", file->path);
+	(void)printf("%s: %" PRIu64 " packets, %" PRIu64 " bytes, %.3f s saved; lost: ",
+		     plain_text(made), rescue->packets, rescue->bytes, seconds);
 	if (unpack_is_indexed(file->unpack))
 		(void)printf("%" PRIu64 " packets in %u altered frames of %s\n",
-			     rescue->lost_packets, rescue->lost_frames, file->path);
+			     rescue->lost_packets, rescue->lost_frames, plain_text(of));
 	else
 		(void)printf("what the last %" PRIu64 " bytes of %s held\n", tail_len(file),
-			     file->path);
+			     plain_text(of));
 }
 
 /* Takes what can be read to path. */

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "base/plain.h"
 #include "base/progress.h"
 #include "vxcap_evidence.h"
 #include "vxcap_json.h"
@@ -40,11 +42,13 @@ struct verify {
 
 /* ---- output ---- */
 
-/* Names come from folders and chains: nothing that would steer a terminal. */
+/* Names come from folders and chains. */
 static void print_plain(const char *text)
 {
-	for (; *text; text++)
-		(void)putchar(*text >= ' ' && *text != 0x7f ? *text : '?');
+	char plain[PATH_MAX];
+
+	(void)snprintf(plain, sizeof(plain), "%s", text);
+	(void)fputs(plain_text(plain), stdout);
 }
 
 static void print_remark(const struct vxcap_remark *r)

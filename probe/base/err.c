@@ -1,8 +1,9 @@
 #include "base/err.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "base/plain.h"
 
 int err_set(struct err *err, int code, const char *format, ...)
 {
@@ -11,8 +12,6 @@ int err_set(struct err *err, int code, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	for (char *c = err->text; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
+	(void)plain_text(err->text);
 	return code;
 }
