@@ -28,8 +28,17 @@ enum vxcap_kind {
 	VXCAP_NO_CHAIN,   /* nothing vouches for the folder */
 	VXCAP_NO_HEAD,    /* the chain lacks the entry that was anchored: it was cut or replaced */
 	VXCAP_OTHER_KEY,  /* it begins with another key than the one that was pinned */
-	VXCAP_NOTE,       /* nothing wrong */
+	/* Not wrong: */
+	VXCAP_REWRAPPED, /* recipients were added to the header; the payload is as it was */
+	VXCAP_RECOVERED, /* no entry names it; it has the blocks of an unfinished file that is as it
+			    was */
+	VXCAP_NOTE,
 };
+
+static inline bool vxcap_is_finding(enum vxcap_kind kind)
+{
+	return kind < VXCAP_REWRAPPED;
+}
 
 /* What there is to say; text is lent. entry: 0: of none; last: of a range, else entry. */
 struct vxcap_remark {
@@ -53,7 +62,8 @@ struct vxcap_evidence_result {
 	int64_t entries, anchored; /* anchored: the entry that has config->head; 0: none */
 	uint8_t head[CHAIN_HASH], first_key[CHAIN_KEY];
 	uint64_t good, expired, open; /* files */
-	uint64_t findings;            /* remarks but notes */
+	uint64_t made;                /* rewrapped, recovered */
+	uint64_t findings;
 };
 
 /* -errno with a sentence: the folder or memory is not to be had. */

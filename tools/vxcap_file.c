@@ -114,7 +114,7 @@ size_t vxcap_file_stem(const char *name, const char **stem)
 
 /* True when the name is that of the whole file: NAME_000007 as in the stem, and the time of the
  * stem, at which the file was begun, between the two times that follow. */
-static bool is_whole_of(const char *name, const char *stem, size_t len)
+bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len)
 {
 	const size_t at = len - VXCAP_TIME_NAME_LEN;
 	uint64_t begun, start, end;
@@ -134,7 +134,7 @@ static void find_recovered(struct vxcap_files *files, size_t first, size_t dir_l
 		const size_t len = vxcap_file_stem(files->file[i].path + dir_len, &stem);
 		for (size_t j = first; j < files->n && len > 0; j++)
 			files->file[i].is_recovered |=
-				is_whole_of(files->file[j].path + dir_len, stem, len);
+				vxcap_file_is_whole_of(files->file[j].path + dir_len, stem, len);
 	}
 }
 

@@ -78,6 +78,8 @@ struct unseal_source vxcap_file_source(struct vxcap_file *file);
 /* NAME_000007_20261121T230254Z of .NAME_000007_20261121T230254Z.part and of its trunc file: the
  * length, 0 for any other name. *stem points into name. */
 size_t vxcap_file_stem(const char *name, const char **stem);
+/* The name is that of the whole file that recover makes of the one with this stem. */
+bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len);
 
 /* What can be told without a key. -EBADMSG: no stored capture. */
 int vxcap_file_look(struct vxcap_file *file, struct err *err);

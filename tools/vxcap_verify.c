@@ -28,6 +28,7 @@ static const char *const kind_name[] = {
 	[VXCAP_REPEATED] = "repeated",   [VXCAP_UNREADABLE] = "unreadable",
 	[VXCAP_DAMAGED] = "damaged",     [VXCAP_NO_CHAIN] = "no-chain",
 	[VXCAP_NO_HEAD] = "no-head",     [VXCAP_OTHER_KEY] = "other-key",
+	[VXCAP_REWRAPPED] = "rewrapped", [VXCAP_RECOVERED] = "recovered",
 	[VXCAP_NOTE] = "note",
 };
 
@@ -94,9 +95,10 @@ static void print_result(const struct verify *v, const char *folder,
 
 	chain_hex(r->head, CHAIN_HASH, head);
 	chain_hex(r->first_key, CHAIN_KEY, key);
-	(void)printf("%s: %" PRIu64 " files as they were entered, %" PRIu64 " expired, %" PRIu64
-		     " open; %" PRId64 " entries\n",
-		     folder, r->good, r->expired, r->open, r->entries);
+	(void)printf("%s: %" PRIu64 " files as they were entered, %" PRIu64
+		     " rewrapped or recovered, %" PRIu64 " expired, %" PRIu64 " open; %" PRId64
+		     " entries\n",
+		     folder, r->good, r->made, r->expired, r->open, r->entries);
 	(void)printf("first key  %s%s\n", key,
 		     v->has_first_key ? "" : " (taken on trust: --first-key pins it)");
 	(void)printf("head       %s%s\n", head,
@@ -117,12 +119,13 @@ static void add_result(struct verify *v, const char *folder, const struct vxcap_
 	chain_hex(r->first_key, CHAIN_KEY, key);
 	(void)json_array_append_new(
 		v->folders,
-		json_pack("{s:o, s:b, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "folder",
+		json_pack("{s:o, s:b, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "folder",
 			  vxcap_json_text(folder), "ok", !r->findings, "entries",
 			  (json_int_t)r->entries, "head", head, "first_key", key, "anchored",
-			  (json_int_t)r->anchored, "good", (json_int_t)r->good, "expired",
-			  (json_int_t)r->expired, "open", (json_int_t)r->open, "findings",
-			  (json_int_t)r->findings, "remarks", v->remarks));
+			  (json_int_t)r->anchored, "good", (json_int_t)r->good, "made",
+			  (json_int_t)r->made, "expired", (json_int_t)r->expired, "open",
+			  (json_int_t)r->open, "findings", (json_int_t)r->findings, "remarks",
+			  v->remarks));
 }
 
 /* ---- work ---- */

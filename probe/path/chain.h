@@ -109,6 +109,10 @@ void chain_hash(const void *data, size_t len, uint8_t out[static CHAIN_HASH]);
  * hears of each piece; when it returns false, that is all: -ECANCELED. *len: bytes read. -errno. */
 int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
 		  uint8_t out[static CHAIN_HASH], uint64_t *len);
+/* The same of head and, behind it, what the file has from there on. */
+int chain_hash_behind(const void *head, size_t head_len, int fd, uint64_t from,
+		      bool (*did)(void *arg, uint64_t more), void *arg,
+		      uint8_t out[static CHAIN_HASH], uint64_t *len);
 /* First 16 hex digits of SHA-256 of the recipient's text, age1... */
 void chain_fingerprint(const char *recipient, char out[static 17]);
 void chain_hex(const uint8_t *data, size_t len, char *out);

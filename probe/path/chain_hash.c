@@ -62,26 +62,27 @@ static bool set_direct(int fd, bool is_direct)
 	return flags >= 0 && flags != wanted && !fcntl(fd, F_SETFL, wanted);
 }
 
-static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, bool (*did)(void *, uint64_t),
-		       void *arg, uint64_t *len)
+static int hash_pieces(int fd, EVP_MD_CTX *digest, uint8_t *piece, uint64_t at,
+		       bool (*did)(void *, uint64_t), void *arg, uint64_t *len)
 {
 	for (;;) {
-		const ssize_t n = pread(fd, piece, PIECE, (off_t)*len);
+		const ssize_t n = pread(fd, piece, PIECE, (off_t)(at + *len));
 		if (n < 0 && (errno == EINTR || (errno == EINVAL && set_direct(fd, false))))
 			continue;
 		if (n <= 0)
 			return n ? -errno : 0;
 		if (EVP_DigestUpdate(digest, piece, (size_t)n) != 1)
 			return -EIO;
-		(void)posix_fadvise(fd, (off_t)*len, n, POSIX_FADV_DONTNEED);
+		(void)posix_fadvise(fd, (off_t)(at + *len), n, POSIX_FADV_DONTNEED);
 		*len += (uint64_t)n;
 		if (did && !did(arg, (uint64_t)n))
 			return -ECANCELED;
 	}
 }
 
-int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
-		  uint8_t out[static CHAIN_HASH], uint64_t *len)
+int chain_hash_behind(const void *head, size_t head_len, int fd, uint64_t from,
+		      bool (*did)(void *arg, uint64_t more), void *arg,
+		      uint8_t out[static CHAIN_HASH], uint64_t *len)
 {
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
 	uint8_t *piece = aligned_alloc(4096, PIECE);
@@ -90,13 +91,20 @@ int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
 	*len = 0;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	(void)set_direct(fd, true);
-	if (digest && piece && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1)
-		ret = hash_pieces(fd, digest, piece, did, arg, len);
+	if (digest && piece && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(digest, head, head_len) == 1)
+		ret = hash_pieces(fd, digest, piece, from, did, arg, len);
 	if (!ret && EVP_DigestFinal_ex(digest, out, NULL) != 1)
 		ret = -EIO;
 	EVP_MD_CTX_free(digest);
 	free(piece);
 	return ret;
+}
+
+int chain_hash_fd(int fd, bool (*did)(void *arg, uint64_t more), void *arg,
+		  uint8_t out[static CHAIN_HASH], uint64_t *len)
+{
+	return chain_hash_behind("", 0, fd, 0, did, arg, out, len);
 }
 
 void chain_fingerprint(const char *recipient, char out[static 17])

@@ -132,6 +132,11 @@ int seal_rewrap(const struct unseal_source *source, const struct unseal_keys *ke
 		const struct seal_recipient *recipients, unsigned n, seal_random_fn random,
 		struct seal_rewrapped *out, struct err *err);
 
+/* The head that a file of old_size bytes had before recipients were added behind its own. -ENOENT:
+ * it has no such; else as unseal_open. */
+int seal_rewrap_undo(const struct unseal_source *source, const struct unseal_keys *keys,
+		     uint64_t old_size, struct seal_rewrapped *out, struct err *err);
+
 /* True when the last chunk is there and authentic: the file is as its writer closed it. Becomes
  * false, and size less, when a read finds a last chunk before the end. */
 bool unseal_is_complete(const struct unseal *unseal);

@@ -63,7 +63,22 @@ int unseal_count_recipients(const struct unseal_source *source, struct err *err)
 	return unseal_stanzas(source, &nobody, ignore_stanza, NULL, err);
 }
 
-/* Old stanzas, new ones, MAC and the salt that was. */
+/* MAC and the salt that was, behind len bytes of stanzas. */
+static int write_end(const struct opened *opened, size_t len, struct seal_rewrapped *out,
+		     struct err *err)
+{
+	const int ret = seal_stanza_put_mac(out->header, len, opened->file_key, err);
+
+	if (ret)
+		return ret;
+	len += SEAL_MAC_LEN;
+	memcpy(out->header + len, opened->head.salt, SEAL_SALT);
+	out->len = len + SEAL_SALT;
+	out->old_len = opened->head.len;
+	return 0;
+}
+
+/* Old stanzas, new ones, the end. */
 static int write_header(const struct opened *opened, const struct seal_recipient *recipients,
 			unsigned n, seal_random_fn random, struct seal_rewrapped *out,
 			struct err *err)
@@ -84,13 +99,9 @@ static int write_header(const struct opened *opened, const struct seal_recipient
 		if (ret)
 			return ret;
 	}
-	const int ret = seal_stanza_put_mac(out->header, len, opened->file_key, err);
+	const int ret = write_end(opened, len, out, err);
 	if (ret)
 		return ret;
-	len += SEAL_MAC_LEN;
-	memcpy(out->header + len, head->salt, SEAL_SALT);
-	out->len = len + SEAL_SALT;
-	out->old_len = head->len;
 	/* A passphrase, which a command may have opened, stands alone in a header. */
 	if (seal_parse_head(out->header, out->len, &ignored, err))
 		return err_set(err, -EINVAL,
@@ -98,19 +109,62 @@ static int write_header(const struct opened *opened, const struct seal_recipient
 	return 0;
 }
 
-int seal_rewrap(const struct unseal_source *source, const struct unseal_keys *keys,
-		const struct seal_recipient *recipients, unsigned n, seal_random_fn random,
-		struct seal_rewrapped *out, struct err *err)
+/* The stanzas without the last `less` bytes of them, the end. */
+static int write_shorter(const struct opened *opened, uint64_t less, struct seal_rewrapped *out,
+			 struct err *err)
+{
+	const struct seal_head *head = &opened->head;
+	const uint8_t *p = head->stanzas;
+	struct seal_stanza stanza;
+
+	do {
+		if (!seal_parse_stanza(&p, head->stanzas_end, &stanza) ||
+		    (uint64_t)(head->stanzas_end - p) < less)
+			return err_set(err, -ENOENT, "no recipients of %llu bytes were added",
+				       (unsigned long long)less);
+	} while ((uint64_t)(head->stanzas_end - p) > less);
+	const size_t len = (size_t)(p - opened->buf);
+	memcpy(out->header, opened->buf, len);
+	return write_end(opened, len, out, err);
+}
+
+/* Reads the head of source and finds its file key; the caller's, locked and wiped. */
+static int open_head(struct opened **out, const struct unseal_source *source,
+		     const struct unseal_keys *keys, struct err *err)
 {
 	struct opened *opened = seal_key_alloc(sizeof(*opened), sizeof(*opened));
 
 	if (!opened)
 		return err_set(err, -ENOMEM, "out of memory");
-	int ret = seal_stanza_read(source, opened->buf, &opened->head, err);
-	if (!ret)
-		ret = seal_stanza_open(opened->buf, &opened->head, keys, opened->file_key, err);
+	*out = opened;
+	const int ret = seal_stanza_read(source, opened->buf, &opened->head, err);
+	return ret ? ret
+		   : seal_stanza_open(opened->buf, &opened->head, keys, opened->file_key, err);
+}
+
+int seal_rewrap(const struct unseal_source *source, const struct unseal_keys *keys,
+		const struct seal_recipient *recipients, unsigned n, seal_random_fn random,
+		struct seal_rewrapped *out, struct err *err)
+{
+	struct opened *opened = NULL;
+	int ret = open_head(&opened, source, keys, err);
+
 	if (!ret)
 		ret = write_header(opened, recipients, n, random, out, err);
+	seal_key_free(opened, sizeof(*opened));
+	return ret;
+}
+
+int seal_rewrap_undo(const struct unseal_source *source, const struct unseal_keys *keys,
+		     uint64_t old_size, struct seal_rewrapped *out, struct err *err)
+{
+	struct opened *opened = NULL;
+
+	if (old_size >= source->size)
+		return err_set(err, -ENOENT, "it has not become longer");
+	int ret = open_head(&opened, source, keys, err);
+	if (!ret)
+		ret = write_shorter(opened, source->size - old_size, out, err);
 	seal_key_free(opened, sizeof(*opened));
 	return ret;
 }

@@ -310,7 +310,7 @@ static bool hear(void *arg, uint64_t more)
 
 Test(chain, hashes_a_file_as_sha256sum_does)
 {
-	char path[] = "/tmp/test_chain_XXXXXX", command[128], text[65];
+	char path[] = "/tmp/test_chain_XXXXXX", command[192], text[65];
 	const int fd = mkstemp(path);
 	uint8_t hash[CHAIN_HASH];
 	uint64_t n, enough = UINT64_MAX;
@@ -324,6 +324,14 @@ Test(chain, hashes_a_file_as_sha256sum_does)
 	chain_hex(hash, sizeof(hash), text);
 	(void)snprintf(command, sizeof(command), "test $(sha256sum <%s | cut -c 1-64) = %s", path,
 		       text);
+	cr_expect_eq(system(command), 0);
+	cr_assert_eq(chain_hash_behind("abc", 3, fd, 1 << 20, NULL, NULL, hash, &n), 0);
+	cr_expect_eq(n, (1 << 20) + 17);
+	chain_hex(hash, sizeof(hash), text);
+	(void)snprintf(
+		command, sizeof(command),
+		"test $({ printf abc; tail -c +1048577 %s; } | sha256sum | cut -c 1-64) = %s", path,
+		text);
 	cr_expect_eq(system(command), 0);
 	heard = 0;
 	enough = 1 << 20;

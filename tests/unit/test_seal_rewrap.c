@@ -160,6 +160,33 @@ Test(seal_rewrap, age_opens_with_the_new_key_and_with_the_old)
 	free(file);
 }
 
+Test(seal_rewrap, is_undone_to_the_bytes_that_were)
+{
+	const struct seal_recipient two[] = {recipient_of(BOB), recipient_of(ALICE)};
+	const struct seal_identity alice = identity_of(ALICE);
+	const struct unseal_keys keys = {.identities = &alice, .n = 1};
+	static struct seal_rewrapped head, before;
+	static struct file was;
+
+	struct file *file = seal_to_alice();
+	was = *file;
+	cr_assert_eq(rewrap(file, ALICE, two, 2, &head), 0, "%s", err.text);
+	file = with_head(file, &head);
+	const struct unseal_source source = source_of(file);
+	for (size_t size = was.len - 100; size < file->len + 10; size++) {
+		const int ret = seal_rewrap_undo(&source, &keys, size, &before, &err);
+		const bool is_edge = size == was.len || size == was.len + (file->len - was.len) / 2;
+		cr_assert_eq(ret, is_edge ? 0 : -ENOENT, "%zu", size);
+		if (size == was.len) {
+			cr_expect_arr_eq(before.header, was.bytes, before.len);
+			cr_expect_eq(before.old_len, head.len);
+		}
+	}
+	file->bytes[40] ^= 1;
+	cr_expect_eq(seal_rewrap_undo(&source, &keys, was.len, &before, &err), -EBADMSG);
+	free(file);
+}
+
 Test(seal_rewrap, refuses_who_cannot_open_and_recipients_that_are_none)
 {
 	static struct seal_rewrapped head;
