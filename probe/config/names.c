@@ -28,7 +28,7 @@ struct session_row {
 	uint64_t mac;
 	uint32_t name, nf, vrf, account, eni;
 	uint32_t first_address, n_addresses;
-	uint32_t pad;
+	uint32_t store;
 };
 _Static_assert(sizeof(struct session_row) == 80, "names.h promises it");
 
@@ -84,7 +84,7 @@ static struct names measure(const struct names_entry *entries, uint32_t n)
 	for (const struct names_entry *e = entries; e < entries + n; e++) {
 		const struct names_session *s = &e->session;
 		m.text_len += text_len(s->name) + text_len(s->nf) + text_len(s->vrf) +
-			      text_len(s->account) + text_len(s->eni);
+			      text_len(s->account) + text_len(s->eni) + text_len(s->store);
 		m.n_addresses += e->n_addresses;
 		for (uint32_t i = 0; i < e->n_addresses; i++)
 			m.text_len += text_len(e->addresses[i].nf);
@@ -122,6 +122,7 @@ static struct session_row make_row(struct names *names, const struct names_entry
 		.vrf = put_text(names, used, s->vrf),
 		.account = put_text(names, used, s->account),
 		.eni = put_text(names, used, s->eni),
+		.store = put_text(names, used, s->store),
 		.first_address = first_address,
 		.n_addresses = e->n_addresses,
 	};
@@ -226,7 +227,8 @@ static bool row_is_sound(const struct names *names, const struct session_row *r)
 {
 	return r->name < names->text_len && r->nf < names->text_len && r->vrf < names->text_len &&
 	       r->account < names->text_len && r->eni < names->text_len &&
-	       r->policy <= SESSION_DROP && r->first_address <= names->n_addresses &&
+	       r->store < names->text_len && r->policy <= SESSION_DROP &&
+	       r->first_address <= names->n_addresses &&
 	       r->n_addresses <= names->n_addresses - r->first_address;
 }
 
@@ -313,6 +315,7 @@ static struct names_session session_of(const struct names *names, uint32_t index
 		.vrf = text_at(names, r->vrf),
 		.account = text_at(names, r->account),
 		.eni = text_at(names, r->eni),
+		.store = text_at(names, r->store),
 		.mac = r->mac,
 		.policy = r->policy,
 		.from_ns = r->from_ns,
@@ -335,6 +338,14 @@ bool names_find(const struct names *names, const struct address *source, uint32_
 	*change_ns = next < names->n_sessions && !compare_pair(r, source, vni) ? r->from_ns
 									       : NAMES_NEVER;
 	return false;
+}
+
+bool names_entry(const struct names *names, uint32_t i, struct names_session *out)
+{
+	if (i >= names->n_sessions)
+		return false;
+	*out = session_of(names, i);
+	return true;
 }
 
 bool names_address(const struct names *names, const struct names_session *session, uint32_t i,

@@ -31,6 +31,7 @@ struct names_session {
 	const char *name;           /* [A-Za-z0-9.:-]+, no '.' in front; NAMES_NAME_MAX */
 	const char *nf, *vrf;       /* UTF-8 without control characters; NAMES_TEXT_MAX */
 	const char *account, *eni;  /* the same */
+	const char *store;          /* NAME of the store for its packets; "": the default one */
 	uint64_t mac;               /* of the mirrored ENI; 0: not given */
 	enum session_policy policy; /* full unless given */
 	int64_t from_ns, until_ns;  /* wall clock, [from, until); 0 and NAMES_NEVER unless given */
@@ -62,6 +63,8 @@ size_t names_memory(const struct names *names);
  * this answer holds (the next from or until of that session), or NAMES_NEVER. */
 bool names_find(const struct names *names, const struct address *source, uint32_t vni,
 		int64_t at_ns, struct names_session *out, int64_t *change_ns);
+/* The i-th entry; false behind the last. */
+bool names_entry(const struct names *names, uint32_t i, struct names_session *out);
 /* The i-th address of an entry, in the order of the file; false behind the last. */
 bool names_address(const struct names *names, const struct names_session *session, uint32_t i,
 		   struct names_address *out);

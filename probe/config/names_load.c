@@ -31,7 +31,7 @@ struct field {
 	const char *missing; /* what to say without it; NULL: it may be left out */
 };
 
-#define FIELDS_MAX 12
+#define FIELDS_MAX 13
 
 /* "key:" and "key: null" are as if the line were not there. */
 static bool is_given(const struct yamldoc_node *node)
@@ -279,6 +279,7 @@ static const struct field session_fields[] = {
 	{"from", set_instant, AT(session.from_ns), NULL},
 	{"until", set_instant, AT(session.until_ns), NULL},
 	{"policy", set_policy, AT(session.policy), NULL},
+	{"store", set_name, AT(session.store), NULL},
 	{"addresses", set_addresses, 0, NULL}, /* needs the whole entry */
 	{0},
 };
@@ -323,7 +324,7 @@ static int read_session(const struct yamldoc *doc, struct entry *e, struct err *
 {
 	struct names_session *s = &e->names.session;
 
-	s->name = s->nf = s->vrf = s->account = s->eni = "";
+	s->name = s->nf = s->vrf = s->account = s->eni = s->store = "";
 	s->until_ns = NAMES_NEVER;
 	int ret = read_map(doc, e->node, session_fields, &e->names, err);
 	ret = ret ? ret : check_validity(doc, e->node, s->from_ns, s->until_ns, err);

@@ -29,7 +29,8 @@ struct macs {
 struct state {
 	_Atomic uint64_t until_ns, mac; /* as enroll_identity has them */
 	_Atomic uint32_t policy;        /* or OVER */
-	uint64_t eni;                   /* control's own */
+	_Atomic uint32_t store;
+	uint64_t eni; /* control's own */
 };
 
 #define OVER UINT32_MAX /* another ENI is there and no room for its session */
@@ -311,6 +312,7 @@ void enroll_packet(struct enroll *e, unsigned worker, const struct packet *p, st
 		return;
 	}
 	out->policy = (enum session_policy)policy;
+	out->store = atomic_load_explicit(&e->states[out->session].store, memory_order_relaxed);
 	if (p->len >= INNER_ETHERNET_LEN && !take_macs(e, worker, p, out))
 		out->session = ENROLL_UNKNOWN;
 }
@@ -337,6 +339,7 @@ static void set_identity(struct enroll *e, uint32_t id, const struct enroll_iden
 		e->review_ns = identity->until_ns;
 	atomic_store_explicit(&s->mac, identity->mac, memory_order_relaxed);
 	atomic_store_explicit(&s->policy, policy, memory_order_relaxed);
+	atomic_store_explicit(&s->store, identity->store, memory_order_relaxed);
 	/* Release: pairs with look_up. */
 	atomic_store_explicit(&s->until_ns, identity->until_ns, memory_order_release);
 }

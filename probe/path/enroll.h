@@ -53,6 +53,7 @@ struct session {
 /* Who is behind a (source, VNI), as far as somebody has said so. */
 struct enroll_identity {
 	enum session_policy policy;
+	uint32_t store;    /* that its packets go to; 0: the default one */
 	uint64_t mac;      /* of the ENI; 0: not said */
 	uint64_t eni;      /* differs for different ENIs; 0: not said */
 	uint64_t until_ns; /* source clock: this holds for earlier packets; UINT64_MAX: always */
@@ -86,6 +87,7 @@ size_t enroll_memory(uint32_t sessions_room, uint32_t workers);
 struct enrolled {
 	uint32_t session; /* id, ENROLL_UNKNOWN or ENROLL_REFUSED: then the rest says nothing */
 	enum session_policy policy;
+	uint32_t store;
 	enum session_direction direction;
 	/* On a new generation's first frame: the sequence from which on packets that were given to
 	 * session->previous belong to it; else ENROLL_NO_RUN. */

@@ -25,7 +25,7 @@ void gather_packet(struct chunk *chunk, const struct batch *batch, const struct 
 					 [SESSION_EGRESS] = BLOCK_OUTBOUND,
 					 [SESSION_UNDIRECTED] = 0};
 	const struct block_packet block = {.time_ns = packet->time_ns,
-					   .interface = as->session,
+					   .interface = as->place,
 					   .cap_len = packet->cap_len,
 					   .wire_len = as->wire_len,
 					   .id = as->id,
@@ -39,16 +39,16 @@ void gather_packet(struct chunk *chunk, const struct batch *batch, const struct 
 	chunk->len += (uint32_t)block_packet_frame(out, &block);
 }
 
-uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t to)
+uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t place)
 {
 	uint32_t n = 0;
 
 	for (uint32_t at = 0; at < chunk->len; at += block_packet_total(chunk->data + at)) {
 		uint8_t *block = chunk->data + at;
-		if (block_packet_interface(block) != from ||
+		if (place_session(block_packet_interface(block)) != from ||
 		    (block_packet_id(block) & PACKET_SEQUENCE) < since)
 			continue;
-		block_packet_set(block, to, block_packet_time(block));
+		block_packet_set(block, place, block_packet_time(block));
 		n++;
 	}
 	return n;

@@ -63,7 +63,6 @@ struct handoff {
 	uint8_t *memory;
 	void **slots;
 	struct ring full, empty;
-	struct bell worker_bell;
 	/* worker */
 	_Alignas(64) _Atomic uint64_t watermark;
 	_Atomic uint32_t with_worker; /* worker alone writes */
@@ -97,17 +96,13 @@ int handoff_open(struct handoff **out, const struct handoff_config *config, stru
 		return err_set(err, -ENOMEM, "out of memory");
 	memset(h, 0, sizeof(*h));
 	h->config = *config;
-	h->worker_bell.fd = -1;
 	h->chunks = calloc(config->chunks, sizeof(*h->chunks));
 	h->slots = calloc(2 * n_slots, sizeof(*h->slots));
 	h->memory = malloc((size_t)config->chunks * config->chunk_len);
-	int ret = bell_init(&h->worker_bell, err);
-	if (!ret && (!h->chunks || !h->slots || !h->memory))
-		ret = err_set(err, -ENOMEM, "out of memory for %u chunks of %u bytes",
-			      config->chunks, config->chunk_len);
-	if (ret) {
+	if (!h->chunks || !h->slots || !h->memory) {
 		handoff_close(h);
-		return ret;
+		return err_set(err, -ENOMEM, "out of memory for %u chunks of %u bytes",
+			       config->chunks, config->chunk_len);
 	}
 	ring_init(&h->full, h->slots, n_slots);
 	ring_init(&h->empty, h->slots + n_slots, n_slots);
@@ -124,7 +119,6 @@ void handoff_close(struct handoff *h)
 {
 	if (!h)
 		return;
-	bell_fini(&h->worker_bell);
 	free(h->chunks);
 	free(h->slots);
 	free(h->memory);
@@ -181,11 +175,6 @@ void handoff_set_watermark(struct handoff *h, uint64_t time_ns)
 	bell_ring(h->config.writer);
 }
 
-struct bell *handoff_worker_bell(struct handoff *h)
-{
-	return &h->worker_bell;
-}
-
 uint64_t handoff_watermark(const struct handoff *h)
 {
 	return atomic_load_explicit(&h->watermark,
@@ -205,7 +194,7 @@ void handoff_put_back(struct handoff *h, struct chunk **chunk)
 {
 	add(&h->with_writer, -1);
 	push(&h->empty, chunk);
-	bell_ring(&h->worker_bell);
+	bell_ring(h->config.worker);
 }
 
 void handoff_set_hungry(struct handoff *h)

@@ -4,8 +4,8 @@
  *   worker --full--> writer      A chunk is always in exactly one of four places:
  *   worker <--empty-- writer     worker, full, writer, empty.
  *
- * One handoff per worker. Neither side ever blocks here; who has nothing to do waits at its bell,
- * and the other side rings it only if somebody waits.
+ * One handoff per worker and writer. Neither side ever blocks here; who has nothing to do waits at
+ * its bell, one for all its handoffs, and the other side rings it only if somebody waits.
  *
  * The watermark says how far the worker has come: every packet that it will give later is as late
  * or later. It is raised only when nothing is held back in a half-full chunk. A writer that cannot
@@ -44,6 +44,7 @@ struct handoff;
 struct handoff_config {
 	uint32_t chunks;     /* 2 to HANDOFF_CHUNKS_MAX */
 	uint32_t chunk_len;  /* bytes; at least one block of the largest packet */
+	struct bell *worker; /* rung by the writer; shared by the worker's handoffs */
 	struct bell *writer; /* rung by the worker; shared by the writer's handoffs */
 };
 
@@ -59,9 +60,6 @@ void handoff_give(struct handoff *handoff, struct chunk **chunk);
 bool handoff_is_hungry(const struct handoff *handoff);
 /* After handoff_give, or when no chunk is held back. UINT64_MAX: nothing more will come. */
 void handoff_set_watermark(struct handoff *handoff, uint64_t time_ns);
-/* Where a worker waits: for an empty chunk, if it is lossless, and for enroll's answer. The writer
- * rings it, and the control thread. */
-struct bell *handoff_worker_bell(struct handoff *handoff);
 
 /* Writer. Ask for the watermark first, then for a chunk: none then means that nothing earlier than
  * the watermark is left. */

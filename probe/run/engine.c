@@ -38,6 +38,7 @@ struct engine {
 	struct writer *writer;
 	struct retention *retention; /* live */
 	struct handoff *handoffs[STEER_WORKERS_MAX];
+	struct bell worker_bells[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
 	pthread_t worker_threads[STEER_WORKERS_MAX], writer_thread, retention_thread;
 	uint32_t n_started; /* workers */
@@ -110,10 +111,11 @@ static void publish_session(void *arg, uint32_t id, const struct session *sessio
 	(void)pthread_mutex_unlock(&e->publishing);
 }
 
-static struct handoff_config handoff_config(const struct engine_config *c, struct bell *writer)
+static struct handoff_config handoff_config(const struct engine_config *c, struct bell *worker,
+					    struct bell *writer)
 {
 	return (struct handoff_config){
-		.chunks = c->chunks, .chunk_len = c->chunk_len, .writer = writer};
+		.chunks = c->chunks, .chunk_len = c->chunk_len, .worker = worker, .writer = writer};
 }
 
 static struct kpi_config kpi_config(const struct engine_config *c, struct stats *stats,
@@ -137,7 +139,7 @@ static struct kpi_config kpi_config(const struct engine_config *c, struct stats 
 
 size_t engine_memory(const struct engine_config *c)
 {
-	const struct handoff_config handoff = handoff_config(c, NULL);
+	const struct handoff_config handoff = handoff_config(c, NULL, NULL);
 	const struct kpi_config kpi = kpi_config(c, NULL, 0);
 	struct stats stats = {.sessions_max = c->sessions_room};
 	const struct writer_config writer = {
@@ -152,7 +154,9 @@ size_t engine_memory(const struct engine_config *c)
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
-	const struct handoff_config handoff = handoff_config(&e->config, writer_bell(e->writer));
+	struct bell *bell = &e->worker_bells[number];
+	const struct handoff_config handoff =
+		handoff_config(&e->config, bell, writer_bell(e->writer));
 	const struct kpi_config kpi = kpi_config(&e->config, e->stats, number);
 	struct worker_config *w = &e->workers[number].config;
 
@@ -167,9 +171,10 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .control = &e->bell};
 	if (!w->told_drops)
 		return err_set(err, -ENOMEM, "out of memory");
-	const int ret = handoff_open(&e->handoffs[number], &handoff, err);
-	if (ret)
+	int ret = bell_init(bell, err);
+	if (ret || (ret = handoff_open(&e->handoffs[number], &handoff, err)))
 		return ret;
+	w->bell = bell;
 	w->handoff = e->handoffs[number];
 	return kpi_open(&w->kpi, &kpi, err);
 }
@@ -230,7 +235,10 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->config = *config;
 	e->stats = stats;
 	(void)pthread_mutex_init(&e->publishing, NULL);
+	e->bell.fd = -1;
 	atomic_init(&e->stop_at, UINT64_MAX);
+	for (unsigned i = 0; i < STEER_WORKERS_MAX; i++)
+		e->worker_bells[i].fd = -1;
 	e->config.output.describe = label_session;
 	e->config.output.names = write_names;
 	e->config.output.disk_full = make_room;
@@ -275,6 +283,7 @@ void engine_close(struct engine *e)
 		free(e->workers[i].config.told_drops);
 		kpi_close(e->workers[i].config.kpi);
 		handoff_close(e->handoffs[i]);
+		bell_fini(&e->worker_bells[i]);
 		enroll_close(e->enroll[i]);
 	}
 	naming_close(e->naming);
@@ -382,7 +391,7 @@ static void answer_workers(struct engine *e)
 		return;
 	enroll_serve(e->enroll[0]);
 	for (uint32_t i = 0; i < e->config.workers; i++)
-		bell_ring(handoff_worker_bell(e->handoffs[i]));
+		bell_ring(&e->worker_bells[i]);
 }
 
 void engine_turn(struct engine *e, int fd, int timeout_ms)

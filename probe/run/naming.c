@@ -12,6 +12,8 @@ struct naming {
 	pthread_mutex_t mutex;
 	struct names *names;
 	enum session_policy unknown;
+	const char *const *stores; /* const after start */
+	uint32_t n_stores;
 };
 
 int naming_open(struct naming **out, struct err *err)
@@ -34,6 +36,12 @@ void naming_close(struct naming *n)
 	free(n);
 }
 
+void naming_set_stores(struct naming *n, const char *const *stores, uint32_t n_stores)
+{
+	n->stores = stores;
+	n->n_stores = n_stores;
+}
+
 void naming_set(struct naming *n, struct names *names, enum session_policy unknown)
 {
 	(void)pthread_mutex_lock(&n->mutex);
@@ -48,8 +56,13 @@ void naming_set(struct naming *n, struct names *names, enum session_policy unkno
 static bool find(const struct naming *n, const struct address *source, uint32_t vni, int64_t at_ns,
 		 struct names_session *entry, int64_t *change_ns)
 {
-	*entry = (struct names_session){
-		.name = "", .nf = "", .vrf = "", .account = "", .eni = "", .policy = n->unknown};
+	*entry = (struct names_session){.name = "",
+					.nf = "",
+					.vrf = "",
+					.account = "",
+					.eni = "",
+					.store = "",
+					.policy = n->unknown};
 	*change_ns = NAMES_NEVER;
 	return n->names && names_find(n->names, source, vni, at_ns, entry, change_ns);
 }
@@ -66,6 +79,15 @@ static uint64_t number_of(const struct names_session *entry)
 	return n;
 }
 
+/* config has refused names with another one. */
+static uint32_t store_of(const struct naming *n, const struct names_session *entry)
+{
+	for (uint32_t i = 1; i < n->n_stores; i++)
+		if (!strcmp(n->stores[i], entry->store))
+			return i;
+	return 0;
+}
+
 void naming_identify(struct naming *n, const struct address *source, uint32_t vni, int64_t at_ns,
 		     struct enroll_identity *out)
 {
@@ -75,6 +97,7 @@ void naming_identify(struct naming *n, const struct address *source, uint32_t vn
 	(void)pthread_mutex_lock(&n->mutex);
 	(void)find(n, source, vni, at_ns, &entry, &change_ns);
 	*out = (struct enroll_identity){.policy = entry.policy,
+					.store = store_of(n, &entry),
 					.mac = entry.mac,
 					.eni = number_of(&entry),
 					.until_ns = change_ns == NAMES_NEVER ? UINT64_MAX

@@ -139,7 +139,7 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 		return;
 	}
 	const struct packet kept = kept_part(&t->packet, &t->dissected, e->policy);
-	const struct gathered as = {.session = e->session,
+	const struct gathered as = {.place = place_of(e->session, e->store),
 				    .wire_len = t->dissected.wire_len,
 				    .id = packet_id(w->config.number, t->packet.sequence),
 				    .drops = untold_drops(w, e->session),
@@ -160,7 +160,8 @@ static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, s
 		return false;
 	if (e->since != ENROLL_NO_RUN && w->chunk)
 		(void)gather_move(w->chunk, e->since,
-				  stats_sessions(w->config.stats)[e->session].previous, e->session);
+				  stats_sessions(w->config.stats)[e->session].previous,
+				  place_of(e->session, e->store));
 	if (!t->is_mine)
 		return true;
 	stats_add(&w->stats->received, 1);
@@ -186,7 +187,7 @@ typedef bool (*step_fn)(struct worker *, const struct batch *, unsigned i, struc
 static void each_frame(struct worker *w, const struct batch *batch, step_fn step,
 		       struct taken *taken)
 {
-	struct bell *bell = handoff_worker_bell(w->config.handoff);
+	struct bell *bell = w->config.bell;
 
 	for (unsigned i = 0; i < batch->n; i++) {
 		while (!step(w, batch, i, &taken[i])) {

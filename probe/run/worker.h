@@ -15,6 +15,8 @@ struct worker_config {
 	struct capture *capture; /* the worker's own, and so are kpi and handoff */
 	struct kpis *kpi;
 	struct handoff *handoff;
+	struct bell
+		*bell; /* where it waits: for an empty chunk, if it is lossless, and for enroll */
 	struct enroll *enroll;
 	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
 	struct stats *stats;

@@ -243,7 +243,7 @@ static void judge_time(struct writer *w, struct input *in, struct output *o, uin
 
 static void write_packet(struct writer *w, struct input *in, uint8_t *block)
 {
-	const uint32_t session = block_packet_interface(block);
+	const uint32_t session = place_session(block_packet_interface(block));
 	const uint64_t time_ns = block_packet_time(block);
 	struct output *o = output_of(w, session, time_ns);
 

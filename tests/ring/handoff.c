@@ -15,7 +15,7 @@
 #define WAIT_MS  1000
 #define PATIENCE 5 /* waits that may end by their timeout, on a machine busy with other things */
 
-static struct bell writer;
+static struct bell worker, writer;
 static struct handoff *handoff;
 static unsigned timeouts; /* of the worker; read after its end */
 
@@ -39,7 +39,7 @@ static unsigned wait_at(struct bell *bell)
 /* As a lossless worker does it: announce, look once more, wait. */
 static struct chunk *next_empty(void)
 {
-	struct bell *bell = handoff_worker_bell(handoff);
+	struct bell *bell = &worker;
 	struct chunk *chunk;
 
 	while (!(chunk = handoff_take_empty(handoff))) {
@@ -97,14 +97,17 @@ static bool drain(uint32_t *taken)
 
 int main(void)
 {
-	const struct handoff_config config = {.chunks = CHUNKS, .chunk_len = 64, .writer = &writer};
+	const struct handoff_config config = {
+		.chunks = CHUNKS, .chunk_len = 64, .worker = &worker, .writer = &writer};
 	unsigned writer_timeouts = 0;
 	uint32_t taken = 0;
-	pthread_t worker;
+	pthread_t thread;
 	struct err err;
 
-	require(!bell_init(&writer, &err) && !handoff_open(&handoff, &config, &err), "it opens");
-	require(!pthread_create(&worker, NULL, work, NULL), "a thread starts");
+	require(!bell_init(&worker, &err) && !bell_init(&writer, &err) &&
+			!handoff_open(&handoff, &config, &err),
+		"it opens");
+	require(!pthread_create(&thread, NULL, work, NULL), "a thread starts");
 	while (drain(&taken)) {
 		handoff_set_hungry(handoff);
 		bell_announce(&writer);
@@ -114,7 +117,7 @@ int main(void)
 		else
 			writer_timeouts += wait_at(&writer);
 	}
-	(void)pthread_join(worker, NULL);
+	(void)pthread_join(thread, NULL);
 	const struct handoff_places p = handoff_count(handoff);
 	require(taken == GIVEN, "all chunks came");
 	require(p.empty == CHUNKS && !p.worker && !p.full && !p.writer, "all are empty again");

@@ -370,6 +370,20 @@ Test(enroll, policy_is_that_of_the_identity)
 	cr_assert_eq(enrolled.policy, SESSION_COUNT);
 }
 
+Test(enroll, store_is_that_of_the_identity)
+{
+	become(7, SESSION_FULL, 100);
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	cr_assert_eq(enrolled.store, 0);
+	become(7, SESSION_FULL, UINT64_MAX);
+	identity.store = 3;
+	now_ns = 100;
+	cr_assert_eq(enter(0, ENI, PEER), 0);
+	cr_assert_eq(enrolled.store, 3);
+	cr_assert_eq(look_up(1, ENI, PEER), 0);
+	cr_assert_eq(enrolled.store, 3);
+}
+
 Test(enroll, identity_is_asked_for_again_by_the_first_packet_at_its_end)
 {
 	become(7, SESSION_FULL, 100);

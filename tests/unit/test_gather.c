@@ -48,7 +48,7 @@ static struct block_packet read_back(uint32_t at)
 
 static void gather(const struct packet *p, uint32_t session, uint32_t wire_len, uint64_t id)
 {
-	const struct gathered as = {.session = session,
+	const struct gathered as = {.place = place_of(session, 0),
 				    .wire_len = wire_len,
 				    .id = id,
 				    .drops = 4,
@@ -164,6 +164,19 @@ Test(gather, move_takes_those_of_the_session_from_a_sequence_on)
 	gather_sessions("0010200");
 	cr_assert_eq(gather_move(&chunk, 3, 0, 5), 3);
 	assert_sessions("0015255");
+}
+
+Test(gather, place_has_session_and_store)
+{
+	const struct packet p = packet_of(61);
+	const uint32_t place = place_of((1u << PLACE_SESSION_BITS) - 2, 15);
+
+	cr_assert_eq(place_session(place), (1u << PLACE_SESSION_BITS) - 2);
+	cr_assert_eq(place_store(place), 15);
+	const struct gathered as = {.place = place_of(4, 2), .wire_len = 61};
+	gather_packet(&chunk, &batch, &p, &as);
+	cr_assert_eq(gather_move(&chunk, 0, 4, place_of(5, 3)), 1, "of whatever store");
+	cr_assert_eq(block_packet_interface(chunk.data), place_of(5, 3));
 }
 
 Test(gather, move_says_how_many_were_still_there)

@@ -7,15 +7,16 @@
 #define CHUNKS    5
 #define CHUNK_LEN 1000
 
-static struct bell writer;
+static struct bell worker, writer;
 static struct handoff *handoff;
 
 static void open_handoff(void)
 {
 	const struct handoff_config config = {
-		.chunks = CHUNKS, .chunk_len = CHUNK_LEN, .writer = &writer};
+		.chunks = CHUNKS, .chunk_len = CHUNK_LEN, .worker = &worker, .writer = &writer};
 	struct err err;
 
+	cr_assert_eq(bell_init(&worker, &err), 0);
 	cr_assert_eq(bell_init(&writer, &err), 0);
 	cr_assert_eq(handoff_open(&handoff, &config, &err), 0);
 }
@@ -23,16 +24,17 @@ static void open_handoff(void)
 static void close_handoff(void)
 {
 	handoff_close(handoff);
+	bell_fini(&worker);
 	bell_fini(&writer);
 }
 
 TestSuite(handoff, .init = open_handoff, .fini = close_handoff);
 
-static void assert_places(uint32_t worker, uint32_t full, uint32_t with_writer, uint32_t empty)
+static void assert_places(uint32_t with_worker, uint32_t full, uint32_t with_writer, uint32_t empty)
 {
 	const struct handoff_places p = handoff_count(handoff);
 
-	cr_assert_eq(p.worker, worker);
+	cr_assert_eq(p.worker, with_worker);
 	cr_assert_eq(p.full, full);
 	cr_assert_eq(p.writer, with_writer);
 	cr_assert_eq(p.empty, empty);
@@ -170,7 +172,7 @@ Test(handoff, nobody_is_rung_who_does_not_wait)
 	cr_assert_not(was_rung(&writer));
 	struct chunk *chunk = handoff_take_full(handoff);
 	handoff_put_back(handoff, &chunk);
-	cr_assert_not(was_rung(handoff_worker_bell(handoff)));
+	cr_assert_not(was_rung(&worker));
 }
 
 Test(handoff, chunk_given_rings_a_waiting_writer)
@@ -191,9 +193,9 @@ Test(handoff, chunk_put_back_rings_a_waiting_worker)
 {
 	give_one();
 	struct chunk *chunk = handoff_take_full(handoff);
-	bell_announce(handoff_worker_bell(handoff));
+	bell_announce(&worker);
 	handoff_put_back(handoff, &chunk);
-	cr_assert(was_rung(handoff_worker_bell(handoff)));
+	cr_assert(was_rung(&worker));
 }
 
 Test(handoff, who_leaves_is_not_rung_any_more)

@@ -61,6 +61,7 @@ static const char everything[] =
 	"    from: 1970-01-01T00:00:10Z\n"
 	"    until: 1970-01-01T00:00:20Z\n"
 	"    policy: count\n"
+	"    store: signalling\n"
 	"    addresses:\n"
 	"      - address: 10.1.2.3\n"
 	"        nf: smf-1\n"
@@ -84,6 +85,7 @@ static void assert_everything(const struct names *names)
 	cr_assert_str_eq(s.eni, "eni-0123456789abcdef0");
 	cr_assert_eq(s.mac, 0x020000000001);
 	cr_assert_eq(s.policy, SESSION_COUNT);
+	cr_assert_str_eq(s.store, "signalling");
 	cr_assert_eq(s.from_ns, 10 * (int64_t)NS_PER_S);
 	cr_assert_eq(s.until_ns, 20 * (int64_t)NS_PER_S);
 	const struct address v4 = address("10.1.2.3"), v6 = address("2001:db8::1");
@@ -125,6 +127,7 @@ Test(names, what_the_file_does_not_give_is_empty)
 	cr_assert_str_empty(s.vrf);
 	cr_assert_str_empty(s.account);
 	cr_assert_str_empty(s.eni);
+	cr_assert_str_empty(s.store);
 	cr_assert_eq(s.mac, 0);
 	cr_assert_eq(s.policy, SESSION_FULL);
 	cr_assert_eq(s.from_ns, 0);
@@ -366,6 +369,7 @@ static void read_all(const struct names *names)
 	assert_ends(s.vrf, names);
 	assert_ends(s.account, names);
 	assert_ends(s.eni, names);
+	assert_ends(s.store, names);
 	for (uint32_t i = 0; names_address(names, &s, i, &a); i++)
 		assert_ends(a.nf, names);
 }

@@ -109,7 +109,7 @@ static const struct refused refused[] = {
 	{SESSION "    nams: x\n", 4, "nams: unknown key; is name meant?"},
 	{SESSION "    colour: x\n", 4,
 	 "colour: unknown key; known here: source, vni, name, nf, vrf, account, eni, mac, from, "
-	 "until, policy, addresses"},
+	 "until, policy, store, addresses"},
 	{SESSION "    vni: 2\n", 4, "vni: given twice; the first is in line 3"},
 	{"sessions:\n  - source: 10.0.0.256\n    vni: 1\n", 2,
 	 "source: '10.0.0.256': wanted is an IPv4 or IPv6 address such as 10.0.0.1"},
@@ -145,6 +145,7 @@ static const struct refused refused[] = {
 	 "until: must be later than from"},
 	{SESSION "    until: 1970-01-01T00:00:00Z\n", 4, "until: must be later than from"},
 	{SESSION "    policy: fall\n", 4, "policy: 'fall': wanted is full, headers, count or drop"},
+	{SESSION "    store: a_b\n", 4, "store: 'a_b': wanted is up to 48 of"},
 	{SESSION "    policy: [full]\n", 4, "policy: this is a list; wanted is full"},
 	{SESSION "    addresses: 10.0.0.1\n", 4, "addresses: '10.0.0.1': wanted is a list"},
 	{SESSION "    addresses:\n      - 10.0.0.1\n", 5,

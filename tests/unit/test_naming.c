@@ -14,11 +14,12 @@ static const char NAMES[] =
 	"sessions:\n"
 	"  - {source: 10.0.0.1, vni: 1, name: amf, nf: AMF, vrf: v, account: a, eni: eni-1,\n"
 	"     mac: 02:00:00:00:00:01, policy: count, until: 1970-01-01T00:01:00Z}\n"
-	"  - {source: 10.0.0.1, vni: 1, eni: eni-2, from: 1970-01-01T00:02:00Z}\n"
+	"  - {source: 10.0.0.1, vni: 1, eni: eni-2, from: 1970-01-01T00:02:00Z, store: b}\n"
 	"  - {source: 10.0.0.1, vni: 2, mac: 02:00:00:00:00:02, addresses: [\n"
 	"     {address: 10.1.0.1, nf: smf, until: 1970-01-01T00:01:00Z},\n"
 	"     {address: 10.1.0.2, nf: upf}]}\n";
 
+static const char *const STORES[] = {"", "a", "b"};
 static struct naming *naming;
 
 static void open_naming(void)
@@ -31,6 +32,7 @@ static void open_naming(void)
 	memfile_path(path, fd);
 	cr_assert_eq(naming_open(&naming, &err), 0);
 	cr_assert_eq(names_load(&names, path, &err), 0, "%s", err.text);
+	naming_set_stores(naming, STORES, 3);
 	naming_set(naming, names, SESSION_HEADERS);
 }
 
@@ -92,6 +94,15 @@ Test(naming, identity_holds_until_the_next_change)
 	cr_assert_eq(identity_at(1, 60).until_ns, 120 * SECOND_NS);
 	cr_assert_eq(identity_at(1, 120).until_ns, UINT64_MAX);
 	cr_assert_eq(identity_at(99, 0).until_ns, UINT64_MAX);
+}
+
+Test(naming, store_is_the_one_that_is_called_so_else_the_default)
+{
+	cr_assert_eq(identity_at(1, 0).store, 0);
+	cr_assert_eq(identity_at(1, 120).store, 2);
+	cr_assert_eq(identity_at(99, 0).store, 0);
+	naming_set_stores(naming, STORES, 2);
+	cr_assert_eq(identity_at(1, 120).store, 0, "no store is called so");
 }
 
 Test(naming, enis_are_told_apart_by_id_else_by_mac)

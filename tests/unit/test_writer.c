@@ -19,7 +19,7 @@
 /* The test plays the workers. */
 static char dir[] = "/tmp/test_writer_XXXXXX";
 static struct stats *stats;
-static struct bell control;
+static struct bell control, workers;
 static _Atomic int64_t offset_ns;
 static struct writer *writer;
 static struct handoff *handoffs[WORKERS];
@@ -59,8 +59,11 @@ static void start(bool is_live)
 					     .offset_ns = &offset_ns,
 					     .control = &control};
 	cr_assert_eq(writer_open(&writer, &config, &err), 0, "%s", err.text);
-	const struct handoff_config h = {
-		.chunks = CHUNKS, .chunk_len = 128 << 10, .writer = writer_bell(writer)};
+	cr_assert_eq(bell_init(&workers, &err), 0);
+	const struct handoff_config h = {.worker = &workers,
+					 .chunks = CHUNKS,
+					 .chunk_len = 128 << 10,
+					 .writer = writer_bell(writer)};
 	for (unsigned i = 0; i < WORKERS; i++)
 		cr_assert_eq(handoff_open(&handoffs[i], &h, &err), 0);
 	writer_set_handoffs(writer, handoffs);
