@@ -77,7 +77,7 @@ static void run_engine(struct run *run, const char *dir)
 							   .level = -7,
 							   .frames_max = 16384,
 							   .definitions_max = 64 << 10},
-						  .settings = {.rotate_len = UINT64_MAX}}};
+						  .settings = {{.rotate_len = UINT64_MAX}}}};
 	const struct stats_config stats_config = {.workers = 1, .sessions_max = 64, .chunks = 4};
 	struct engine *engine;
 	struct stats *stats;

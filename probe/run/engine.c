@@ -301,9 +301,9 @@ void engine_set_source(struct engine *e, unsigned worker, struct capture *source
 void engine_set(struct engine *e, const struct engine_settings *settings, struct names *names)
 {
 	naming_set(e->naming, names, settings->unknown);
-	writer_set(e->writer, &settings->output);
-	evidence_configured(e->evidence, settings->sha256, settings->output.recipients,
-			    settings->output.n_recipients);
+	writer_set(e->writer, settings->stores);
+	evidence_configured(e->evidence, settings->sha256, settings->stores[0].recipients,
+			    settings->stores[0].n_recipients);
 	if (!e->stats->is_live)
 		return;
 	retention_set(e->retention, &settings->retention);

@@ -35,7 +35,7 @@ struct engine_config {
 struct engine_settings {
 	uint32_t sessions_max;       /* a lower one than before is not taken */
 	enum session_policy unknown; /* of sessions without a name */
-	struct output_settings output;
+	struct output_settings stores[OUTPUT_STORES_MAX];
 	uint8_t sha256[32];                  /* of the configuration, for the chain */
 	struct retention_settings retention; /* live */
 };

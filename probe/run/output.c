@@ -55,7 +55,7 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 	t->config = *config;
 	t->stats = stats;
 	t->counted = &stats->writer[config->writer];
-	t->settings = t->next = config->settings;
+	memcpy(t->settings, config->settings, sizeof(t->settings));
 	(void)pthread_mutex_init(&t->mutex, NULL);
 	t->sealed_cap = sealed_bound(output_packed_bound(config));
 	t->sealed = malloc(t->sealed_cap);
@@ -79,17 +79,21 @@ void output_tools_close(struct output_tools *t)
 	free(t);
 }
 
-void output_tools_set(struct output_tools *t, const struct output_settings *settings)
+void output_tools_set(struct output_tools *t,
+		      const struct output_settings settings[static OUTPUT_STORES_MAX])
 {
 	(void)pthread_mutex_lock(&t->mutex);
-	t->next = *settings;
+	memcpy(t->settings, settings, sizeof(t->settings));
 	(void)pthread_mutex_unlock(&t->mutex);
 }
 
-static void take_settings(struct output_tools *t)
+/* For the next file. */
+static void take_settings(struct output *o)
 {
+	struct output_tools *t = o->tools;
+
 	(void)pthread_mutex_lock(&t->mutex);
-	t->settings = t->next;
+	o->settings = t->settings[o->of];
 	(void)pthread_mutex_unlock(&t->mutex);
 }
 
@@ -175,7 +179,7 @@ static void undeclare_all(struct output *o)
 
 static int begin_seal(struct output *o, struct err *err)
 {
-	const struct output_settings *s = &o->tools->settings;
+	const struct output_settings *s = &o->settings;
 
 	if (!s->n_recipients)
 		return 0;
@@ -191,7 +195,7 @@ static int open_store(struct output *o, const char *name, bool is_first, struct 
 	const struct output_config *c = &o->tools->config;
 	const struct store_config config = {.dir = c->dir,
 					    .name = name,
-					    .suffix = c->settings.n_recipients ? ".pcapng.zst.age"
+					    .suffix = o->settings.n_recipients ? ".pcapng.zst.age"
 									       : ".pcapng.zst",
 					    .recover_all_names = is_first,
 					    .is_shared = o->is_named_by_session,
@@ -230,7 +234,7 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 	o->packed = o->counted = o->packets = 0;
 	o->started_ns = o->earliest_ns = o->latest_ns = o->told_ns = time_ns;
 	undeclare_all(o);
-	take_settings(o->tools);
+	take_settings(o);
 	int ret = follow_name(o, session, wall_ns, &err);
 	if (ret || (ret = store_begin(o->store, (uint64_t)wall_ns, &err)) ||
 	    (ret = begin_seal(o, &err)) || (ret = pack_open(&o->pack, o->tools->packer, &err))) {
@@ -278,6 +282,15 @@ void output_end_file(struct output *o)
 				output_session_sealed(&o->session[i]);
 	}
 	output_file_forget(o);
+}
+
+void output_set_store(struct output *o, uint32_t store)
+{
+	if (o->of == store)
+		return;
+	output_end_file(o);
+	o->of = store;
+	*o->name = 0; /* its files may have another suffix */
 }
 
 void output_end_before(struct output *o, uint64_t time_ns)
@@ -328,7 +341,7 @@ static void queue_up(struct output *o)
 static bool has_turn(struct output *o, uint64_t now_ns)
 {
 	struct output_tools *t = o->tools;
-	const struct output_settings *s = &t->settings;
+	const struct output_settings *s = &o->settings;
 
 	if (t->turn != o || now_ns < t->next_pad_ns ||
 	    (s->rotate_ns && s->flush_ns * t->n_open > s->rotate_ns))
@@ -357,7 +370,7 @@ static int flush_early(struct output *o, uint64_t now_ns)
 
 void output_tick(struct output *o, uint64_t now_ns)
 {
-	const struct output_settings *s = &o->tools->settings;
+	const struct output_settings *s = &o->settings;
 	int ret = 0;
 
 	if (!o->pack)
@@ -418,7 +431,7 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 
 	output_tick(o, time_ns);
 	if (o->pack &&
-	    (store_taken(o->store) >= o->tools->settings.rotate_len || pack_is_exhausted(o->pack)))
+	    (store_taken(o->store) >= o->settings.rotate_len || pack_is_exhausted(o->pack)))
 		output_end_file(o);
 	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
 		output_file_lose(o, block, session);
@@ -437,20 +450,22 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 
 /* ---- life ---- */
 
-int output_open(struct output **out, struct output_tools *tools, const char *name,
-		uint32_t sessions, bool is_first, struct err *err)
+int output_open(struct output **out, struct output_tools *tools, const struct output_place *place,
+		struct err *err)
 {
-	struct output *o = calloc(1, sizeof(*o) + sessions * sizeof(o->session[0]));
+	struct output *o = calloc(1, sizeof(*o) + place->sessions * sizeof(o->session[0]));
 
 	if (!o)
 		return err_set(err, -ENOMEM, "out of memory");
 	o->tools = tools;
-	o->n_sessions = sessions;
-	o->is_named_by_session = !name;
+	o->of = place->store;
+	o->n_sessions = place->sessions;
+	o->is_named_by_session = !place->name;
 	o->first = o->last = 1;
 	for (unsigned i = 0; i < OUTPUT_PORTIONS; i++)
 		o->portion[i].end = UINT64_MAX;
-	const int ret = name ? open_store(o, name, is_first, err) : 0;
+	take_settings(o);
+	const int ret = place->name ? open_store(o, place->name, place->is_first, err) : 0;
 	if (ret) {
 		output_close(o);
 		return ret;

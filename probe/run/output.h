@@ -23,7 +23,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What may change while it runs; recipients with the next file. */
+/* Stores: groups of sessions whose files have the same recipients and rotation. 0 is the default
+ * one. */
+#define OUTPUT_STORES_MAX 16
+
+/* Of one store; what changes while it runs holds from the next file on. */
 struct output_settings {
 	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
 	unsigned n_recipients;  /* 0: not encrypted, in words of the operator; never changes from or
@@ -40,7 +44,7 @@ struct output_config {
 	const char *dir;
 	struct packer_config pack;
 	size_t buffer_len; /* of bytes to be written, for each open file; see store.h */
-	struct output_settings settings;
+	struct output_settings settings[OUTPUT_STORES_MAX]; /* by store */
 	/* What a session is called at an instant of wall clock. */
 	void (*describe)(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out);
 	/* Writes a name resolution block with the names of addresses inside a session, at most
@@ -62,11 +66,13 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 		      struct stats *stats, struct err *err);
 void output_tools_close(struct output_tools *tools);
 /* Control thread, also while the writer runs. */
-void output_tools_set(struct output_tools *tools, const struct output_settings *settings);
+void output_tools_set(struct output_tools *tools,
+		      const struct output_settings settings[static OUTPUT_STORES_MAX]);
 /* Bytes of the tools, and of each output. sessions: that may be in one output. */
 size_t output_tools_memory(const struct output_config *config);
 size_t output_memory(const struct output_config *config, uint32_t sessions);
-/* Bytes of padding that the outputs of one writer add in a day, besides no more than they store. */
+/* Bytes of padding that the outputs of one writer with such a flush_ns add in a day, besides no
+ * more than they store. */
 uint64_t output_padding_a_day(const struct output_settings *settings);
 
 /* After a failure packets end for so long, of packet time, before the next try. */
@@ -74,11 +80,17 @@ uint64_t output_padding_a_day(const struct output_settings *settings);
 
 struct output;
 
-/* name: of its files; NULL: the NAME that their one session has when a file begins. sessions: ids
- * below this may come; 1: always the same single one. tools lasts longer. is_first: the writer's
- * first one also recovers what earlier runs left under any name. */
-int output_open(struct output **out, struct output_tools *tools, const char *name,
-		uint32_t sessions, bool is_first, struct err *err);
+struct output_place {
+	const char
+		*name; /* of its files; NULL: the NAME that their one session has when one begins */
+	uint32_t store;    /* whose settings they have */
+	uint32_t sessions; /* ids below this may come; 1: always the same single one */
+	bool is_first;     /* it also recovers what earlier runs left under any name */
+};
+
+/* tools lasts longer. */
+int output_open(struct output **out, struct output_tools *tools, const struct output_place *place,
+		struct err *err);
 /* Seals an open file. Takes NULL. */
 void output_close(struct output *output);
 
@@ -89,6 +101,8 @@ void output_packet(struct output *output, uint8_t *block, size_t len, uint32_t s
 		   int64_t offset_ns);
 /* Does what is due at now_ns of the source's clock: statistics, flush, sync, the file's end. */
 void output_tick(struct output *output, uint64_t now_ns);
+/* What follows is for another store: ends the file if this is one. */
+void output_set_store(struct output *output, uint32_t store);
 /* Ends the file if it has a packet later than that. */
 void output_end_before(struct output *output, uint64_t time_ns);
 /* Ends the file: packed, sealed, synced, renamed. */

@@ -60,7 +60,7 @@ void output_file_forget(struct output *o)
 
 void output_file_tell(struct output *o, bool is_broken)
 {
-	const struct output_settings *s = &o->tools->settings;
+	const struct output_settings *s = &o->settings;
 	struct evidence_file file = {.name = store_last(o->store),
 				     .bytes = store_written(o->store),
 				     .packets = o->packets,

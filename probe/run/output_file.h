@@ -16,9 +16,8 @@ struct output_tools {
 	struct output_config config;
 	struct stats *stats;
 	struct stats_writer *counted;
-	pthread_mutex_t mutex;           /* over the next field */
-	struct output_settings next;     /* control */
-	struct output_settings settings; /* of files that began since; the writer's */
+	pthread_mutex_t mutex;                              /* over the next field */
+	struct output_settings settings[OUTPUT_STORES_MAX]; /* control */
 	struct packer *packer;
 	uint32_t n_open;      /* outputs with an open file */
 	struct output *turn;  /* the thin output that has waited longest; NULL: not known */
@@ -38,7 +37,9 @@ struct portion {
 struct output {
 	struct output_tools *tools;
 	struct store *store;
-	char name[64]; /* of the store, when files are named after their one session */
+	struct output_settings settings; /* of the file */
+	uint32_t of;                     /* the number of the store whose settings these are */
+	char name[64]; /* of the files, when they are named after their one session */
 	bool is_named_by_session;
 	struct pack *pack; /* NULL: no file is open */
 	struct seal *seal; /* NULL: not encrypted */

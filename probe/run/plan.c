@@ -66,18 +66,18 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 	memset(settings, 0, sizeof(*settings));
 	settings->sessions_max = (uint32_t)c->sessions_max;
 	settings->unknown = (enum session_policy)c->unknown_sessions;
-	settings->output = (struct output_settings){.n_recipients = c->n_recipients,
-						    .rotate_len = c->rotate_len,
-						    .rotate_ns = c->rotate_ns,
-						    .flush_ns = c->flush_ns,
-						    .sync_ns = c->sync_ns,
-						    .statistics_ns = c->statistics_ns};
+	settings->stores[0] = (struct output_settings){.n_recipients = c->n_recipients,
+						       .rotate_len = c->rotate_len,
+						       .rotate_ns = c->rotate_ns,
+						       .flush_ns = c->flush_ns,
+						       .sync_ns = c->sync_ns,
+						       .statistics_ns = c->statistics_ns};
 	settings->retention = (struct retention_settings){.size = c->retain_len,
 							  .session_size = c->retain_session_len,
 							  .time_ns = c->retain_ns,
 							  .free = c->retain_free,
 							  .rotate_len = c->rotate_len};
-	memcpy(settings->output.recipients, c->recipients, sizeof(c->recipients));
+	memcpy(settings->stores[0].recipients, c->recipients, sizeof(c->recipients));
 	config_hash(c, settings->sha256);
 }
 
@@ -105,7 +105,7 @@ static struct engine_config engine_config(const struct config *c)
 	struct engine_settings settings;
 
 	plan_settings(c, &settings);
-	e.output.settings = settings.output;
+	memcpy(e.output.settings, settings.stores, sizeof(e.output.settings));
 	if (getrandom(&e.decap.key, sizeof(e.decap.key), 0) != sizeof(e.decap.key))
 		memset(&e.decap.key, 0x5a, sizeof(e.decap.key)); /* cannot happen: getrandom(2) */
 	return e;
@@ -175,7 +175,7 @@ void plan_log_bounds(const struct config *c, const struct stats_config *stats, s
 	struct engine_settings settings;
 
 	plan_settings(c, &settings);
-	const uint64_t padding = output_padding_a_day(&settings.output);
+	const uint64_t padding = output_padding_a_day(&settings.stores[0]);
 	log_line("memory: at most %" PRIu64 " bytes (%zu MiB for packets in rings, %" PRIu64
 		 " MiB for all else)",
 		 stats->memory_bound, umem_len >> 20, (stats->memory_bound - umem_len) >> 20);

@@ -300,7 +300,7 @@ int reload_all(struct reload *r, struct err *err)
 		forget_names(&r->stats->names);
 	watch_names(r);
 	log_line("the configuration was read anew (recipients: %u, names: %u)",
-		 r->settings.output.n_recipients, r->stats->n_names);
+		 r->settings.stores[0].n_recipients, r->stats->n_names);
 	if (is_new && config_warning(config))
 		log_line("%s", config_warning(config));
 	return 0;

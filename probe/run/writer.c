@@ -73,7 +73,11 @@ int writer_open(struct writer **out, const struct writer_config *config, struct 
 		goto fail;
 	/* Now, also if it is closed again, so that a folder that cannot be written to is a refusal
 	 * to start. */
-	ret = output_open(&w->outputs[0], w->tools, "vxprobe", sessions_of(config), true, err);
+	ret = output_open(&w->outputs[0], w->tools,
+			  &(struct output_place){.name = "vxprobe",
+						 .sessions = sessions_of(config),
+						 .is_first = true},
+			  err);
 	if (ret)
 		goto fail;
 	if (config->split) {
@@ -99,7 +103,7 @@ void writer_close(struct writer *w)
 	free(w);
 }
 
-void writer_set(struct writer *w, const struct output_settings *settings)
+void writer_set(struct writer *w, const struct output_settings settings[static OUTPUT_STORES_MAX])
 {
 	output_tools_set(w->tools, settings);
 }
@@ -217,7 +221,8 @@ static struct output *output_of(struct writer *w, uint32_t session, uint64_t tim
 		return w->outputs[0];
 	if (w->outputs[session] || time_ns < w->retry_ns)
 		return w->outputs[session];
-	if (output_open(&w->outputs[session], w->tools, NULL, 1, false, &err)) {
+	if (output_open(&w->outputs[session], w->tools, &(struct output_place){.sessions = 1},
+			&err)) {
 		w->retry_ns = time_ns + OUTPUT_RETRY_NS;
 		log_line("%s", err.text);
 	}

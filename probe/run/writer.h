@@ -35,7 +35,8 @@ int writer_open(struct writer **out, const struct writer_config *config, struct 
 void writer_close(struct writer *writer);
 size_t writer_memory(const struct writer_config *config);
 /* Control thread, also while the writer runs. */
-void writer_set(struct writer *writer, const struct output_settings *settings);
+void writer_set(struct writer *writer,
+		const struct output_settings settings[static OUTPUT_STORES_MAX]);
 /* Rung by the workers. */
 struct bell *writer_bell(struct writer *writer);
 /* Handoffs are opened with the writer's bell, so they come after it and before writer_run. */

@@ -54,9 +54,9 @@ static void prepare(void)
 							    .level = 1,
 							    .frames_max = 1000,
 							    .definitions_max = 65536},
-						   .settings = {.recipients = {recipient},
-								.n_recipients = 1,
-								.rotate_len = UINT64_MAX}}};
+						   .settings = {{.recipients = {recipient},
+								 .n_recipients = 1,
+								 .rotate_len = UINT64_MAX}}}};
 }
 
 static void remove_dir(void)
@@ -387,7 +387,7 @@ Test(engine, split_gives_each_session_its_file)
 
 Test(engine, without_recipients_files_are_plain)
 {
-	config.output.settings.n_recipients = 0;
+	config.output.settings[0].n_recipients = 0;
 	add_packets(1000);
 	run();
 	assert_law();
@@ -516,7 +516,7 @@ Test(engine, full_disk_costs_packets_but_no_count_is_wrong)
 	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", dir, "tmpfs", 0, "size=64k"))
 		cr_skip_test("no mount without privilege");
-	config.output.settings.n_recipients = 0;
+	config.output.settings[0].n_recipients = 0;
 	config.output.pack.frame_len = 4096;
 	add_packets(3000);
 	run();
@@ -594,7 +594,7 @@ Test(engine, file_ends_by_its_age_on_an_idle_link)
 {
 	static const struct capture_ops ops = {idle_recv, own_release, own_close};
 
-	config.output.settings.rotate_ns = 5 * SECOND_NS;
+	config.output.settings[0].rotate_ns = 5 * SECOND_NS;
 	add_packets(100);
 	cr_assert_eq(run_own(&ops), 0);
 	assert_law();

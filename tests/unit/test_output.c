@@ -71,7 +71,7 @@ static void prepare(void)
 			 .level = 1,
 			 .frames_max = 1000,
 			 .definitions_max = 65536},
-		.settings = {.recipients = {recipient}, .rotate_len = UINT64_MAX},
+		.settings = {{.recipients = {recipient}, .rotate_len = UINT64_MAX}},
 		.describe = describe};
 }
 
@@ -87,14 +87,19 @@ static void remove_dir(void)
 
 TestSuite(output, .init = prepare, .fini = remove_dir);
 
+static int open_named(struct output **out, const char *name, uint32_t sessions, struct err *err)
+{
+	return output_open(out, tools, &(struct output_place){.name = name, .sessions = sessions},
+			   err);
+}
+
 static void open_output(unsigned n_recipients)
 {
 	struct err err;
 
-	config.settings.n_recipients = n_recipients;
+	config.settings[0].n_recipients = n_recipients;
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0, "%s", err.text);
-	cr_assert_eq(output_open(&output, tools, "probe", SESSIONS, false, &err), 0, "%s",
-		     err.text);
+	cr_assert_eq(open_named(&output, "probe", SESSIONS, &err), 0, "%s", err.text);
 }
 
 static uint64_t next_drops; /* drop count of the packets put */
@@ -112,7 +117,7 @@ static uint8_t byte_of(uint64_t id, unsigned i)
 	return (uint8_t)((id * 2654435761u + i * i * 40503u) >> 7); /* hardly to be compressed */
 }
 
-static void put_at(uint64_t time_ns, uint32_t session, int64_t offset_ns)
+static void put_to(struct output *o, uint64_t time_ns, uint32_t session, int64_t offset_ns)
 {
 	uint8_t block[BLOCK_PACKET_HEAD + CAP_LEN + BLOCK_PACKET_TAIL];
 	const struct block_packet p = {.time_ns = time_ns,
@@ -125,7 +130,12 @@ static void put_at(uint64_t time_ns, uint32_t session, int64_t offset_ns)
 	for (unsigned i = 0; i < CAP_LEN; i++)
 		block[BLOCK_PACKET_HEAD + i] = byte_of(p.id, i);
 	const size_t len = block_packet_frame(block, &p);
-	output_packet(output, block, len, session, offset_ns);
+	output_packet(o, block, len, session, offset_ns);
+}
+
+static void put_at(uint64_t time_ns, uint32_t session, int64_t offset_ns)
+{
+	put_to(output, time_ns, session, offset_ns);
 }
 
 /* n packets, a millisecond apart, of all sessions in turn. */
@@ -328,7 +338,7 @@ Test(output, output_of_one_session_takes_any_id)
 	struct err err;
 
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
-	cr_assert_eq(output_open(&output, tools, "10.0.0.2-42.3", 1, false, &err), 0);
+	cr_assert_eq(open_named(&output, "10.0.0.2-42.3", 1, &err), 0);
 	for (unsigned i = 0; i < 10; i++)
 		put_at(START_NS, 2, OFFSET_NS);
 	output_end_file(output);
@@ -419,7 +429,7 @@ Test(output, bytes_are_those_of_blocks_and_of_files)
 
 Test(output, statistics_come_at_their_interval_while_there_is_news)
 {
-	config.settings.statistics_ns = 10 * SECOND_NS;
+	config.settings[0].statistics_ns = 10 * SECOND_NS;
 	open_output(0);
 	put(2);
 	output_tick(output, START_NS + 10 * SECOND_NS - 1);
@@ -498,7 +508,7 @@ static void open_others(unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		(void)snprintf(name, sizeof(name), "other%u", i);
-		cr_assert_eq(output_open(&others[i], tools, name, SESSIONS, false, &err), 0);
+		cr_assert_eq(open_named(&others[i], name, SESSIONS, &err), 0);
 		output = others[i];
 		put_at(START_NS, 0, OFFSET_NS);
 	}
@@ -514,7 +524,7 @@ static void tick_all(uint64_t now_ns)
 
 static void assert_flushes(unsigned n_recipients)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	open_output(n_recipients);
 	for (unsigned i = 0; i < 5; i++)
 		put_at(START_NS + i * SECOND_NS / 10, 0, OFFSET_NS);
@@ -545,7 +555,7 @@ Test(output, plain_packets_are_written_flush_ns_after_they_came_without_padding)
 
 Test(output, flush_ns_holds_while_packets_keep_coming)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	config.pack.frame_len = 1 << 20;
 	config.buffer_len = 1 << 20;
 	open_output(1);
@@ -559,7 +569,7 @@ Test(output, flush_ns_holds_while_packets_keep_coming)
 
 Test(output, nothing_is_padded_while_nothing_waits)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	open_output(1);
 	put(1);
 	output_tick(output, START_NS + FLUSH_NS);
@@ -573,7 +583,7 @@ Test(output, nothing_is_padded_while_nothing_waits)
 
 Test(output, thin_outputs_take_turns)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	open_output(1);
 	open_others(4);
 	put_at(START_NS, 0, OFFSET_NS);
@@ -591,8 +601,8 @@ Test(output, thin_outputs_take_turns)
 
 Test(output, there_are_no_turns_where_files_end_sooner)
 {
-	config.settings.flush_ns = FLUSH_NS;
-	config.settings.rotate_ns = 5 * FLUSH_NS - 1;
+	config.settings[0].flush_ns = FLUSH_NS;
+	config.settings[0].rotate_ns = 5 * FLUSH_NS - 1;
 	open_output(1);
 	open_others(4);
 	put_at(START_NS, 0, OFFSET_NS);
@@ -606,7 +616,7 @@ Test(output, there_are_no_turns_where_files_end_sooner)
 
 Test(output, half_a_chunk_waits_for_no_turn)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	open_output(1);
 	open_others(7);
 	for (unsigned i = 0; i < 250; i++) /* about 50 kB, hardly to be compressed */
@@ -618,25 +628,25 @@ Test(output, half_a_chunk_waits_for_no_turn)
 
 Test(output, padding_is_no_more_than_is_said)
 {
-	config.settings.flush_ns = FLUSH_NS;
+	config.settings[0].flush_ns = FLUSH_NS;
 	open_output(1);
 	for (unsigned i = 0; i < 3600; i++)
 		put_at(START_NS + i * SECOND_NS, 0, OFFSET_NS);
 	output_end_file(output);
 	assert_all_there();
-	const uint64_t hour = output_padding_a_day(&config.settings) / 24;
+	const uint64_t hour = output_padding_a_day(&config.settings[0]) / 24;
 	cr_assert_leq(stats->writer[0].bytes_out, hour + hour / 1000 + stats->writer[0].bytes_in);
 	cr_assert_gt(stats->writer[0].bytes_out, hour / 4, "else this tells nothing");
 }
 
 Test(output, padding_a_day_is_0_where_there_is_none)
 {
-	config.settings.flush_ns = FLUSH_NS;
-	cr_assert_eq(output_padding_a_day(&config.settings), 0, "not sealed");
-	config.settings.n_recipients = 1;
-	cr_assert_eq(output_padding_a_day(&config.settings), UINT64_C(43200) * (65536 + 8));
-	config.settings.flush_ns = 0;
-	cr_assert_eq(output_padding_a_day(&config.settings), 0);
+	config.settings[0].flush_ns = FLUSH_NS;
+	cr_assert_eq(output_padding_a_day(&config.settings[0]), 0, "not sealed");
+	config.settings[0].n_recipients = 1;
+	cr_assert_eq(output_padding_a_day(&config.settings[0]), UINT64_C(43200) * (65536 + 8));
+	config.settings[0].flush_ns = 0;
+	cr_assert_eq(output_padding_a_day(&config.settings[0]), 0);
 }
 
 /* Takes the place of the C library's. */
@@ -654,8 +664,8 @@ int fdatasync(int fd)
 
 static void open_syncing(void)
 {
-	config.settings.flush_ns = SECOND_NS;
-	config.settings.sync_ns = 5 * SECOND_NS;
+	config.settings[0].flush_ns = SECOND_NS;
+	config.settings[0].sync_ns = 5 * SECOND_NS;
 	open_output(1);
 }
 
@@ -702,7 +712,7 @@ Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
 
 Test(output, file_ends_after_rotate_len_bytes)
 {
-	config.settings.rotate_len = 20000;
+	config.settings[0].rotate_len = 20000;
 	open_output(1);
 	put(1000);
 	output_end_file(output);
@@ -720,7 +730,7 @@ Test(output, file_ends_after_rotate_len_bytes)
 
 Test(output, file_ends_after_rotate_ns_of_packet_time)
 {
-	config.settings.rotate_ns = 10 * SECOND_NS;
+	config.settings[0].rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	for (unsigned i = 0; i < 35; i++)
 		put_at(START_NS + i * SECOND_NS, 0, OFFSET_NS);
@@ -746,7 +756,7 @@ Test(output, rotate_ns_of_0_is_never)
 
 Test(output, file_ends_by_a_tick_when_nothing_comes)
 {
-	config.settings.rotate_ns = 10 * SECOND_NS;
+	config.settings[0].rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	put(1);
 	output_tick(output, START_NS + 10 * SECOND_NS - 1);
@@ -770,7 +780,7 @@ Test(output, file_ends_when_its_index_is_full)
 
 Test(output, late_packet_does_not_end_a_file)
 {
-	config.settings.rotate_ns = 10 * SECOND_NS;
+	config.settings[0].rotate_ns = 10 * SECOND_NS;
 	open_output(0);
 	put_at(START_NS, 0, OFFSET_NS);
 	put_at(START_NS - 50 * SECOND_NS, 0, OFFSET_NS);
@@ -778,6 +788,53 @@ Test(output, late_packet_does_not_end_a_file)
 	output_end_file(output);
 	assert_all_there();
 	cr_assert_eq(n_files, 1);
+}
+
+Test(output, new_settings_hold_from_the_next_file_of_each_output)
+{
+	struct output *other;
+	struct err err;
+
+	config.settings[0].rotate_ns = 10 * SECOND_NS;
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	config.settings[0].rotate_ns = SECOND_NS;
+	output_tools_set(tools, config.settings);
+	cr_assert_eq(open_named(&other, "other", SESSIONS, &err), 0);
+	put_to(other, START_NS, 0, OFFSET_NS);
+	output_tick(output, START_NS + 2 * SECOND_NS);
+	output_tick(other, START_NS + 2 * SECOND_NS);
+	read_back();
+	cr_assert_eq(stats->writer[0].files, 1, "the other one's");
+	output_tick(output, START_NS + 10 * SECOND_NS);
+	cr_assert_eq(stats->writer[0].files, 2);
+	output_close(other);
+}
+
+Test(output, each_store_has_its_settings)
+{
+	config.settings[1] = config.settings[0];
+	config.settings[1].n_recipients = 1;
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	output_set_store(output, 0);
+	cr_assert_eq(stats->writer[0].files, 0);
+	output_set_store(output, 1);
+	cr_assert_eq(stats->writer[0].files, 1, "what follows is for others");
+	output_close(output);
+	cr_assert_eq(output_open(&output, tools, &(struct output_place){.store = 1, .sessions = 1},
+				 &(struct err){}),
+		     0);
+	put_at(START_NS + 1, 0, OFFSET_NS);
+	output_end_file(output);
+	output_set_store(output, 0);
+	put_at(START_NS + 2, 0, OFFSET_NS);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(n_files, 3);
+	cr_assert(strstr(files[0].name, "10.0.0.0-42_000001") && strstr(files[0].name, ".age"));
+	cr_assert(strstr(files[1].name, "10.0.0.0-42_000002") && !strstr(files[1].name, ".age"));
+	cr_assert(strstr(files[2].name, "probe_000001") && !strstr(files[2].name, ".age"));
 }
 
 Test(output, file_keeps_the_offset_it_began_with)
@@ -811,7 +868,7 @@ static int try_open(const char *folder)
 
 	config.dir = folder;
 	cr_assert_eq(output_tools_open(&tools, &config, stats, &err), 0);
-	const int ret = output_open(&output, tools, "probe", SESSIONS, false, &err);
+	const int ret = open_named(&output, "probe", SESSIONS, &err);
 	if (ret)
 		cr_assert(strstr(err.text, folder), "'%s' names no %s", err.text, folder);
 	return ret;

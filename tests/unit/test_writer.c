@@ -54,7 +54,7 @@ static void start(bool is_live)
 								 .level = 1,
 								 .frames_max = 1000,
 								 .definitions_max = 65536},
-							.settings = {.rotate_len = UINT64_MAX},
+							.settings = {{.rotate_len = UINT64_MAX}},
 							.describe = describe},
 					     .offset_ns = &offset_ns,
 					     .control = &control};
