@@ -64,6 +64,9 @@ static uint8_t *wrap(const struct capfile_packet *p, uint32_t *len)
 static void run_engine(struct run *run, const char *dir)
 {
 	struct engine_config config = {.workers = 1,
+				       .writers = 1,
+				       .n_stores = 1,
+				       .stores = {"vxprobe"},
 				       .sessions_max = 64,
 				       .sessions_room = 64,
 				       .flows_max = 4096,

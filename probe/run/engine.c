@@ -35,14 +35,15 @@ struct engine {
 	uint64_t *labels_ns; /* [sessions_room] time of the packet that labels are of */
 	struct naming *naming;
 	struct evidence *evidence; /* NULL: none is kept */
-	struct writer *writer;
+	struct writer *writers[STATS_WRITERS_MAX];
 	struct retention *retention; /* live */
-	struct handoff *handoffs[STEER_WORKERS_MAX];
+	struct handoff *handoffs[STEER_WORKERS_MAX][STATS_WRITERS_MAX];
 	struct bell worker_bells[STEER_WORKERS_MAX];
 	struct worker workers[STEER_WORKERS_MAX];
-	pthread_t worker_threads[STEER_WORKERS_MAX], writer_thread, retention_thread;
-	uint32_t n_started; /* workers */
-	bool writer_started, retention_started;
+	pthread_t worker_threads[STEER_WORKERS_MAX], writer_threads[STATS_WRITERS_MAX];
+	pthread_t retention_thread;
+	uint32_t n_workers, n_writers; /* started */
+	bool retention_started;
 };
 
 static void ring_control(void *arg)
@@ -142,21 +143,40 @@ size_t engine_memory(const struct engine_config *c)
 	const struct handoff_config handoff = handoff_config(c, NULL, NULL);
 	const struct kpi_config kpi = kpi_config(c, NULL, 0);
 	struct stats stats = {.sessions_max = c->sessions_room};
-	const struct writer_config writer = {
-		.workers = c->workers, .stats = &stats, .output = c->output, .split = c->split};
+	const struct writer_config writer = {.writers = c->writers,
+					     .n_stores = c->n_stores,
+					     .stats = &stats,
+					     .output = c->output,
+					     .split = c->split};
 
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
 	       (1 + c->workers) * c->sessions_room * sizeof(uint64_t) +
-	       c->workers * (handoff_memory(&handoff) + kpi_memory(&kpi)) + writer_memory(&writer) +
-	       (c->evidence ? evidence_memory() : 0);
+	       c->workers * (c->writers * handoff_memory(&handoff) + kpi_memory(&kpi)) +
+	       writer_memory(&writer) + (c->evidence ? evidence_memory() : 0);
+}
+
+/* A worker's, one to each writer. */
+static int open_handoffs(struct engine *e, uint32_t worker, struct err *err)
+{
+	struct bell *bell = &e->worker_bells[worker];
+	int ret = bell_init(bell, err);
+
+	for (uint32_t i = 0; i < e->config.writers && !ret; i++) {
+		const struct handoff_config c =
+			handoff_config(&e->config, bell, writer_bell(e->writers[i]));
+		struct handoff **handoff = &e->handoffs[worker][i];
+		ret = handoff_open(handoff, &c, err);
+		if (ret)
+			break;
+		e->workers[worker].config.handoff[i] = *handoff;
+		writer_set_handoff(e->writers[i], worker, *handoff);
+	}
+	return ret;
 }
 
 static int open_worker(struct engine *e, uint32_t number, struct err *err)
 {
-	struct bell *bell = &e->worker_bells[number];
-	const struct handoff_config handoff =
-		handoff_config(&e->config, bell, writer_bell(e->writer));
 	const struct kpi_config kpi = kpi_config(&e->config, e->stats, number);
 	struct worker_config *w = &e->workers[number].config;
 
@@ -164,6 +184,9 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .workers = e->config.workers,
 				    .enroll = e->enroll[e->stats->is_live ? 0 : number],
 				    .enroll_as = e->stats->is_live ? number : 0,
+				    .writers = e->config.writers,
+				    .split = e->config.split,
+				    .bell = &e->worker_bells[number],
 				    .stats = e->stats,
 				    .told_drops = calloc(e->config.sessions_room, sizeof(uint64_t)),
 				    .decap = &e->config.decap,
@@ -171,12 +194,8 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .control = &e->bell};
 	if (!w->told_drops)
 		return err_set(err, -ENOMEM, "out of memory");
-	int ret = bell_init(bell, err);
-	if (ret || (ret = handoff_open(&e->handoffs[number], &handoff, err)))
-		return ret;
-	w->bell = bell;
-	w->handoff = e->handoffs[number];
-	return kpi_open(&w->kpi, &kpi, err);
+	const int ret = open_handoffs(e, number, err);
+	return ret ? ret : kpi_open(&w->kpi, &kpi, err);
 }
 
 /* Retention. */
@@ -225,6 +244,26 @@ static int open_evidence(struct engine *e, struct err *err)
 	return e->config.evidence ? evidence_open(&e->evidence, &config, err) : 0;
 }
 
+static int open_writers(struct engine *e, struct err *err)
+{
+	struct writer_config c = {.workers = e->config.workers,
+				  .writers = e->config.writers,
+				  .n_stores = e->config.n_stores,
+				  .stores = e->config.stores,
+				  .stats = e->stats,
+				  .output = e->config.output,
+				  .split = e->config.split,
+				  .offset_ns = &e->offset_ns,
+				  .control = &e->bell};
+	int ret = 0;
+
+	for (uint32_t i = 0; i < e->config.writers && !ret; i++) {
+		c.output.writer = i;
+		ret = writer_open(&e->writers[i], &c, err);
+	}
+	return ret;
+}
+
 int engine_open(struct engine **out, const struct engine_config *config, struct stats *stats,
 		struct err *err)
 {
@@ -247,21 +286,15 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	if (ret)
 		goto fail;
 	e->config.output.evidence = e->evidence;
-	const struct writer_config writer = {.workers = config->workers,
-					     .stats = stats,
-					     .output = e->config.output,
-					     .split = config->split,
-					     .offset_ns = &e->offset_ns,
-					     .control = &e->bell};
 	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
 	ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
-	    (ret = writer_open(&e->writer, &writer, err)) || (ret = open_retention(e, err)))
+	    (ret = open_writers(e, err)) || (ret = open_retention(e, err)))
 		goto fail;
+	naming_set_stores(e->naming, e->config.stores, config->n_stores);
 	for (uint32_t i = 0; i < config->workers; i++)
 		if ((ret = open_worker(e, i, err)))
 			goto fail;
-	writer_set_handoffs(e->writer, e->handoffs);
 	if (stats->is_live)
 		e->offset_ns = stats->offset_ns = clock_offset_ns(&stats->clock_error_ns);
 	*out = e;
@@ -275,14 +308,16 @@ void engine_close(struct engine *e)
 {
 	if (!e)
 		return;
-	writer_close(e->writer);
+	for (uint32_t i = 0; i < e->config.writers; i++)
+		writer_close(e->writers[i]);
 	evidence_close(e->evidence); /* it hears of the last file */
 	retention_close(e->retention);
 	for (uint32_t i = 0; i < e->config.workers; i++) {
 		capture_close(e->workers[i].config.capture);
 		free(e->workers[i].config.told_drops);
 		kpi_close(e->workers[i].config.kpi);
-		handoff_close(e->handoffs[i]);
+		for (uint32_t k = 0; k < e->config.writers; k++)
+			handoff_close(e->handoffs[i][k]);
 		bell_fini(&e->worker_bells[i]);
 		enroll_close(e->enroll[i]);
 	}
@@ -298,12 +333,36 @@ void engine_set_source(struct engine *e, unsigned worker, struct capture *source
 	e->workers[worker].config.capture = source;
 }
 
+/* Whether it was none of the n before. */
+static bool add_recipient(struct seal_recipient *all, unsigned n, const struct seal_recipient *r)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!memcmp(&all[i], r, sizeof(*r)))
+			return false;
+	all[n] = *r;
+	return true;
+}
+
+/* The recipients of all stores, each once. */
+static void tell_configured(struct engine *e, const struct engine_settings *settings)
+{
+	struct seal_recipient all[SEAL_RECIPIENTS_MAX];
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < e->config.n_stores; i++) {
+		const struct output_settings *s = &settings->stores[i];
+		for (unsigned k = 0; k < s->n_recipients && n < SEAL_RECIPIENTS_MAX; k++)
+			n += add_recipient(all, n, &s->recipients[k]);
+	}
+	evidence_configured(e->evidence, settings->sha256, all, n);
+}
+
 void engine_set(struct engine *e, const struct engine_settings *settings, struct names *names)
 {
 	naming_set(e->naming, names, settings->unknown);
-	writer_set(e->writer, settings->stores);
-	evidence_configured(e->evidence, settings->sha256, settings->stores[0].recipients,
-			    settings->stores[0].n_recipients);
+	for (uint32_t i = 0; i < e->config.writers; i++)
+		writer_set(e->writers[i], settings->stores);
+	tell_configured(e, settings);
 	if (!e->stats->is_live)
 		return;
 	retention_set(e->retention, &settings->retention);
@@ -325,14 +384,18 @@ static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *
 /* The far end first: a packet that a worker gives finds its writer. */
 static int start_threads(struct engine *e, struct err *err)
 {
-	int ret = start_thread(&e->writer_thread, "writer-0", writer_run, e->writer, err);
+	char name[24];
+	int ret = 0;
 
-	e->writer_started = !ret;
+	for (uint32_t i = 0; i < e->config.writers && !ret; i++) {
+		(void)snprintf(name, sizeof(name), "writer-%u", i);
+		ret = start_thread(&e->writer_threads[i], name, writer_run, e->writers[i], err);
+		e->n_writers += !ret;
+	}
 	for (uint32_t i = 0; i < e->config.workers && !ret; i++) {
-		char name[24];
 		(void)snprintf(name, sizeof(name), "worker-%u", i);
 		ret = start_thread(&e->worker_threads[i], name, worker_run, &e->workers[i], err);
-		e->n_started += !ret;
+		e->n_workers += !ret;
 	}
 	if (ret || !e->retention)
 		return ret;
@@ -380,8 +443,15 @@ static bool follow_clock(struct engine *e)
 static void count_places(struct engine *e)
 {
 	for (uint32_t i = 0; i < e->config.workers; i++) {
-		const struct handoff_places p = handoff_count(e->handoffs[i]);
-		e->stats->place[i] = (struct stats_chunks){p.worker, p.full, p.writer, p.empty};
+		struct stats_chunks sum = {0};
+		for (uint32_t k = 0; k < e->config.writers; k++) {
+			const struct handoff_places p = handoff_count(e->handoffs[i][k]);
+			sum.worker += p.worker;
+			sum.full += p.full;
+			sum.writer += p.writer;
+			sum.empty += p.empty;
+		}
+		e->stats->place[i] = sum;
 	}
 }
 
@@ -429,19 +499,22 @@ void engine_stop(struct engine *e)
 
 bool engine_is_done(const struct engine *e)
 {
-	return writer_is_done(e->writer);
+	for (uint32_t i = 0; i < e->config.writers; i++)
+		if (!writer_is_done(e->writers[i]))
+			return false;
+	return true;
 }
 
 int engine_join(struct engine *e)
 {
 	int ret = 0;
 
-	for (uint32_t i = 0; i < e->n_started; i++) {
+	for (uint32_t i = 0; i < e->n_workers; i++) {
 		(void)pthread_join(e->worker_threads[i], NULL);
 		ret = ret ? ret : e->workers[i].error;
 	}
-	if (e->writer_started)
-		(void)pthread_join(e->writer_thread, NULL);
+	for (uint32_t i = 0; i < e->n_writers; i++)
+		(void)pthread_join(e->writer_threads[i], NULL);
 	retention_stop(e->retention);
 	if (e->retention_started)
 		(void)pthread_join(e->retention_thread, NULL);

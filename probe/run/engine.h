@@ -1,5 +1,5 @@
 /*
- * engine: workers, writer and the control thread's duties, in the order in which they start and
+ * engine: workers, writers and the control thread's duties, in the order in which they start and
  * stop.
  *
  * The control thread, which is the caller's, opens and starts an engine, then gives it turns until
@@ -20,15 +20,17 @@
 #include <stdint.h>
 
 struct engine_config {
-	uint32_t workers;
+	uint32_t workers, writers;
 	uint32_t sessions_max;                /* cap at start, at most sessions_room */
 	uint32_t sessions_room;               /* that memory is laid out for */
 	uint32_t flows_max, associations_max; /* per worker */
-	uint32_t chunks, chunk_len;           /* per worker; bytes */
+	uint32_t chunks, chunk_len;           /* per worker and writer; bytes */
 	bool split;                           /* a file per session */
 	bool evidence;                        /* the folder has a chain (run/evidence.h) */
 	struct decap_config decap;
-	struct output_config output; /* its functions are the engine's to set */
+	uint32_t n_stores;                     /* 1 at least: the default one */
+	const char *stores[OUTPUT_STORES_MAX]; /* NAMEs of their files; lent until close */
+	struct output_config output;           /* its functions are the engine's to set */
 };
 
 /* What may change while an engine runs. */

@@ -85,6 +85,9 @@ static struct engine_config engine_config(const struct config *c)
 {
 	struct engine_config e = {
 		.workers = (uint32_t)c->workers,
+		.writers = 1,
+		.n_stores = 1,
+		.stores = {"vxprobe"},
 		.sessions_max = (uint32_t)c->sessions_max,
 		.sessions_room = (uint32_t)sessions_room(c),
 		.flows_max = (uint32_t)c->flows_max,
@@ -152,7 +155,7 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 				       .queues = queues,
 				       .sessions_max = engine->sessions_room,
 				       .histograms_max = (uint32_t)c->histograms_max,
-				       .chunks = engine->chunks,
+				       .chunks = engine->writers * engine->chunks,
 				       .is_live = c->command == CONFIG_RUN};
 	stats->memory_bound = umem_len + engine_memory(engine) + stats_memory(stats) + BASE_LEN +
 			      exporter_memory(stats, &facts);

@@ -100,7 +100,8 @@ struct stats_retention { /* retention's thread */
 
 struct stats {
 	/* const after open */
-	uint32_t version, workers, queues, sessions_max, histograms_max, chunks;
+	uint32_t version, workers, queues, sessions_max, histograms_max;
+	uint32_t chunks; /* of a worker, to all writers */
 	uint32_t is_live;
 	uint64_t memory_bound;   /* bytes, as printed at start */
 	uint32_t n_sessions;     /* control; of files, the workers under the engine's mutex */

@@ -4,6 +4,7 @@
 
 #include "path/dissect.h"
 #include "steer.h"
+#include "wire.h"
 
 /* Longest a worker sleeps on an idle link: how late it may see that the writer is hungry. */
 #define IDLE_MS 100
@@ -23,15 +24,31 @@ static bool is_mine(const struct worker *w, enum fate fate, const struct packet 
 	       (fate == FATE_KEPT ? steer_worker(p->hash, w->config.workers) : 0);
 }
 
-/* Sees to it that the chunk has room for the packet. False: no empty chunk is to be had. */
-static bool make_room(struct worker *w, const struct packet *p)
+/* A store's packets go to one writer, whose alone its file is. Where each session has a file, those
+ * of all its generations do: packets move from one to the next (gather_move). */
+static uint32_t writer_of(const struct worker *w, const struct enrolled *e)
 {
-	if (w->chunk && gather_has_room(w->chunk, p))
+	const uint32_t n = w->config.writers;
+
+	if (n == 1)
+		return 0;
+	if (!w->config.split)
+		return e->store % n;
+	const struct session *s = &stats_sessions(w->config.stats)[e->session];
+	return (s->vni + wire_u32(s->source.byte + 12)) % n;
+}
+
+/* Sees to it that the writer's chunk has room for the packet. False: no empty one is to be had. */
+static bool make_room(struct worker *w, uint32_t writer, const struct packet *p)
+{
+	struct chunk **chunk = &w->chunk[writer];
+
+	if (*chunk && gather_has_room(*chunk, p))
 		return true;
-	if (w->chunk)
-		handoff_give(w->config.handoff, &w->chunk);
-	w->chunk = handoff_take_empty(w->config.handoff);
-	return w->chunk;
+	if (*chunk)
+		handoff_give(w->config.handoff[writer], chunk);
+	*chunk = handoff_take_empty(w->config.handoff[writer]);
+	return *chunk;
 }
 
 static void count_marks(struct worker *w, uint32_t marks)
@@ -118,8 +135,9 @@ static uint64_t untold_drops(struct worker *w, uint32_t session)
 	return n;
 }
 
+/* chunk: NULL: there was no room. */
 static void keep_packet(struct worker *w, const struct batch *batch, const struct taken *t,
-			bool has_room)
+			struct chunk *chunk)
 {
 	const struct enrolled *e = &t->enrolled;
 
@@ -132,7 +150,7 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 		end_packet(w, FATE_NOT_CAPTURED);
 		return;
 	}
-	if (!has_room) {
+	if (!chunk) {
 		kpi_add(stats_kpi(w->config.stats, w->config.number, e->session),
 			KPI_DROPPED_PACKETS, 1);
 		end_packet(w, FATE_WRITER_FULL);
@@ -144,7 +162,7 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 				    .id = packet_id(w->config.number, t->packet.sequence),
 				    .drops = untold_drops(w, e->session),
 				    .direction = e->direction};
-	gather_packet(w->chunk, batch, &kept, &as);
+	gather_packet(chunk, batch, &kept, &as);
 	stats_add(&w->stats->given, 1);
 }
 
@@ -152,33 +170,56 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, struct taken *t)
 {
 	const bool is_packet = t->is_mine && t->fate == FATE_KEPT;
-	const bool has_room = is_packet && make_room(w, &t->packet);
 	const struct enrolled *e = &t->enrolled;
+	const uint32_t writer = t->fate == FATE_KEPT ? writer_of(w, e) : 0;
+	const bool has_room = is_packet && make_room(w, writer, &t->packet);
 
-	(void)i;
-	if (is_packet && !has_room && !w->config.capture->is_live)
+	if (batch->frame[i].time_ns > w->at_ns)
+		w->at_ns = batch->frame[i].time_ns;
+	if (is_packet && !has_room && !w->config.capture->is_live) {
+		w->waits_for = writer;
 		return false;
-	if (e->since != ENROLL_NO_RUN && w->chunk)
-		(void)gather_move(w->chunk, e->since,
+	}
+	if (e->since != ENROLL_NO_RUN && w->chunk[writer])
+		(void)gather_move(w->chunk[writer], e->since,
 				  stats_sessions(w->config.stats)[e->session].previous,
 				  place_of(e->session, e->store));
 	if (!t->is_mine)
 		return true;
 	stats_add(&w->stats->received, 1);
 	if (is_packet)
-		keep_packet(w, batch, t, has_room);
+		keep_packet(w, batch, t, has_room ? w->chunk[writer] : NULL);
 	else
 		end_packet(w, t->fate);
 	return true;
 }
 
-/* Gives the writer what it is waiting for; says how far this worker has come. */
+/* Gives each writer what it is waiting for; says how far this worker has come. */
 static void report(struct worker *w, uint64_t clock_ns)
 {
-	if (w->chunk && w->chunk->len && handoff_is_hungry(w->config.handoff))
-		handoff_give(w->config.handoff, &w->chunk);
-	if (!w->chunk || !w->chunk->len)
-		handoff_set_watermark(w->config.handoff, clock_ns);
+	for (uint32_t i = 0; i < w->config.writers; i++) {
+		struct handoff *handoff = w->config.handoff[i];
+		struct chunk **chunk = &w->chunk[i];
+		if (*chunk && (*chunk)->len && handoff_is_hungry(handoff))
+			handoff_give(handoff, chunk);
+		if (!*chunk || !(*chunk)->len)
+			handoff_set_watermark(handoff, clock_ns);
+	}
+}
+
+/* Before it waits for one writer, a lossless worker lets the others go on: else it could wait for
+ * one that waits for a worker that waits for another writer that waits for it. The frame it is at
+ * is later than all that it gave to the first one, or of the same time: hence + 1, by which some
+ * workers' packets of one time may come out in another order. */
+static void give_way(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->config.writers; i++) {
+		if (i == w->waits_for)
+			continue;
+		if (w->chunk[i] && w->chunk[i]->len)
+			handoff_give(w->config.handoff[i], &w->chunk[i]);
+		handoff_set_watermark(w->config.handoff[i], w->at_ns + 1);
+	}
 }
 
 typedef bool (*step_fn)(struct worker *, const struct batch *, unsigned i, struct taken *);
@@ -191,6 +232,8 @@ static void each_frame(struct worker *w, const struct batch *batch, step_fn step
 
 	for (unsigned i = 0; i < batch->n; i++) {
 		while (!step(w, batch, i, &taken[i])) {
+			if (!w->config.capture->is_live)
+				give_way(w);
 			bell_announce(bell);
 			if (step(w, batch, i, &taken[i])) {
 				bell_leave(bell);
@@ -241,9 +284,11 @@ void *worker_run(void *arg)
 		w->error = 0;
 	kpi_finish(w->config.kpi, w->latest_ns);
 	publish_flows(w);
-	if (w->chunk)
-		handoff_give(w->config.handoff, &w->chunk);
-	handoff_set_watermark(w->config.handoff, UINT64_MAX);
+	for (uint32_t i = 0; i < w->config.writers; i++) {
+		if (w->chunk[i])
+			handoff_give(w->config.handoff[i], &w->chunk[i]);
+		handoff_set_watermark(w->config.handoff[i], UINT64_MAX);
+	}
 	bell_ring(w->config.control);
 	return NULL;
 }

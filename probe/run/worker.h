@@ -12,9 +12,11 @@
 
 struct worker_config {
 	uint32_t number, workers;
-	struct capture *capture; /* the worker's own, and so are kpi and handoff */
+	struct capture *capture; /* the worker's own, and so are kpi and handoffs */
 	struct kpis *kpi;
-	struct handoff *handoff;
+	uint32_t writers;
+	struct handoff *handoff[STATS_WRITERS_MAX]; /* one to each writer */
+	bool split;                                 /* a file per session: see writer_of */
 	struct bell
 		*bell; /* where it waits: for an empty chunk, if it is lossless, and for enroll */
 	struct enroll *enroll;
@@ -29,9 +31,11 @@ struct worker_config {
 struct worker {
 	struct worker_config config;
 	struct stats_worker *stats;
-	struct chunk *chunk; /* being filled, or NULL */
-	uint64_t latest_ns;  /* time of the latest frame so far */
-	int error;           /* why it ended: 0 or -errno of the source */
+	struct chunk *chunk[STATS_WRITERS_MAX]; /* for each writer: being filled, or NULL */
+	uint32_t waits_for;                     /* writer that had no empty chunk */
+	uint64_t latest_ns;                     /* time of the latest frame so far */
+	uint64_t at_ns;                         /* of those that have ended, and the one it is at */
+	int error;                              /* why it ended: 0 or -errno of the source */
 };
 
 /* Thread main; arg is a struct worker whose config is set. */

@@ -31,7 +31,7 @@ struct writer {
 	struct stats_writer *counted;
 	struct bell bell;
 	struct output_tools *tools;
-	struct output **outputs; /* [sessions_max] by session, or [1] */
+	struct output **outputs; /* by session or store; NULL: another writer's, or nothing came */
 	uint32_t n_outputs;
 	int64_t offset_ns;
 	uint64_t latest_ns, tended_ns;
@@ -42,7 +42,7 @@ struct writer {
 
 static uint32_t outputs_of(const struct writer_config *c)
 {
-	return c->split ? c->stats->sessions_max : 1;
+	return c->split ? c->stats->sessions_max : c->n_stores;
 }
 
 static uint32_t sessions_of(const struct writer_config *c)
@@ -52,9 +52,33 @@ static uint32_t sessions_of(const struct writer_config *c)
 
 size_t writer_memory(const struct writer_config *c)
 {
-	return output_tools_memory(&c->output) +
-	       outputs_of(c) *
-		       (output_memory(&c->output, sessions_of(c)) + sizeof(struct output *));
+	const size_t each = sizeof(struct writer) + output_tools_memory(&c->output) +
+			    outputs_of(c) * sizeof(struct output *);
+
+	return c->writers * each + outputs_of(c) * output_memory(&c->output, sessions_of(c));
+}
+
+/* Now, so that a folder that cannot be written to is a refusal to start; also where each session's
+ * output is opened later, and this one is closed again. */
+static int open_outputs(struct writer *w, struct err *err)
+{
+	const struct writer_config *c = &w->config;
+	int ret = 0;
+
+	for (uint32_t i = c->output.writer; i < c->n_stores && !ret; i += c->writers) {
+		const struct output_place place = {.name = c->stores[i],
+						   .store = i,
+						   .sessions = sessions_of(c),
+						   .is_first = i == 0};
+		if (i && c->split)
+			break;
+		ret = output_open(&w->outputs[i], w->tools, &place, err);
+	}
+	if (!ret && c->split) {
+		output_close(w->outputs[0]);
+		w->outputs[0] = NULL;
+	}
+	return ret;
 }
 
 int writer_open(struct writer **out, const struct writer_config *config, struct err *err)
@@ -71,19 +95,8 @@ int writer_open(struct writer **out, const struct writer_config *config, struct 
 	int ret = w->outputs ? bell_init(&w->bell, err) : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = output_tools_open(&w->tools, &config->output, config->stats, err)))
 		goto fail;
-	/* Now, also if it is closed again, so that a folder that cannot be written to is a refusal
-	 * to start. */
-	ret = output_open(&w->outputs[0], w->tools,
-			  &(struct output_place){.name = "vxprobe",
-						 .sessions = sessions_of(config),
-						 .is_first = true},
-			  err);
-	if (ret)
+	if ((ret = open_outputs(w, err)))
 		goto fail;
-	if (config->split) {
-		output_close(w->outputs[0]);
-		w->outputs[0] = NULL;
-	}
 	*out = w;
 	return 0;
 fail:
@@ -113,10 +126,9 @@ struct bell *writer_bell(struct writer *w)
 	return &w->bell;
 }
 
-void writer_set_handoffs(struct writer *w, struct handoff *const *handoffs)
+void writer_set_handoff(struct writer *w, uint32_t worker, struct handoff *handoff)
 {
-	for (uint32_t i = 0; i < w->config.workers; i++)
-		w->input[i] = (struct input){.handoff = handoffs[i]};
+	w->input[worker] = (struct input){.handoff = handoff};
 }
 
 bool writer_is_done(const struct writer *w)
@@ -213,16 +225,19 @@ static void lose_patience(struct writer *w, uint64_t horizon_ns)
 
 /* ---- outputs ---- */
 
-static struct output *output_of(struct writer *w, uint32_t session, uint64_t time_ns)
+static struct output *output_of(struct writer *w, uint32_t place, uint64_t time_ns)
 {
+	const uint32_t session = place_session(place);
 	struct err err;
 
 	if (!w->config.split)
-		return w->outputs[0];
+		return w->outputs[place_store(place)];
+	if (w->outputs[session])
+		output_set_store(w->outputs[session], place_store(place));
 	if (w->outputs[session] || time_ns < w->retry_ns)
 		return w->outputs[session];
-	if (output_open(&w->outputs[session], w->tools, &(struct output_place){.sessions = 1},
-			&err)) {
+	if (output_open(&w->outputs[session], w->tools,
+			&(struct output_place){.store = place_store(place), .sessions = 1}, &err)) {
 		w->retry_ns = time_ns + OUTPUT_RETRY_NS;
 		log_line("%s", err.text);
 	}
@@ -248,9 +263,9 @@ static void judge_time(struct writer *w, struct input *in, struct output *o, uin
 
 static void write_packet(struct writer *w, struct input *in, uint8_t *block)
 {
-	const uint32_t session = place_session(block_packet_interface(block));
+	const uint32_t place = block_packet_interface(block), session = place_session(place);
 	const uint64_t time_ns = block_packet_time(block);
-	struct output *o = output_of(w, session, time_ns);
+	struct output *o = output_of(w, place, time_ns);
 
 	judge_time(w, in, o, time_ns);
 	if (o)

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "../support/memfile.h"
 #include "../support/packet.h"
 #include "../support/stored.h"
 #include "base/clock.h"
@@ -41,6 +42,9 @@ static void prepare(void)
 	cr_assert_not_null(mkdtemp(dir));
 	cr_assert_eq(seal_recipient_parse(&recipient, STORED_RECIPIENT, &err), 0);
 	config = (struct engine_config){.workers = 2,
+					.writers = 1,
+					.n_stores = 1,
+					.stores = {"vxprobe", "a", "b", "c"},
 					.sessions_max = 16,
 					.sessions_room = 16,
 					.flows_max = 4096,
@@ -119,6 +123,13 @@ static void add_others(void)
 	add_frame(&b);
 	add_packet(1, 1000, false, 10)[42] = 0;    /* no I flag */
 	add_packet(1, 1000, false, 10)[20] = 0x20; /* outer fragment */
+}
+
+/* The inner frame's MACs: 2.0.0.0.0.<last byte>. */
+static void set_macs(uint8_t *frame, uint8_t from, uint8_t to)
+{
+	frame[OUTER_LEN + 5] = to;
+	frame[OUTER_LEN + 11] = from;
 }
 
 /* ---- running ---- */
@@ -385,6 +396,143 @@ Test(engine, split_gives_each_session_its_file)
 	}
 }
 
+/* ---- stores ---- */
+
+/* Source n has its packets in the store of this number; the others' are in the default one. */
+static const char NAMES[] = "sessions:\n"
+			    "  - {source: 10.0.0.1, vni: 42, store: a}\n"
+			    "  - {source: 10.0.0.2, vni: 42, store: b}\n"
+			    "  - {source: 10.0.0.3, vni: 42, store: c}\n";
+static const char *const STORES[] = {"vxprobe", "a", "b", "c"};
+#define N_STORES 4
+
+static void run_stores(uint32_t workers, uint32_t writers)
+{
+	struct engine_settings settings = {.sessions_max = config.sessions_max};
+	const int fd = memfile(NAMES, sizeof(NAMES) - 1);
+	struct engine *engine;
+	struct names *names;
+	char path[MEMFILE_PATH];
+	struct err err;
+
+	config.workers = workers;
+	config.writers = writers;
+	config.n_stores = N_STORES;
+	for (unsigned i = 0; i < N_STORES; i++)
+		settings.stores[i] = config.output.settings[i] = config.output.settings[0];
+	memfile_path(path, fd);
+	cr_assert_eq(names_load(&names, path, &err), 0, "%s", err.text);
+	cr_assert_eq(open_engine(&engine), 0);
+	engine_set(engine, &settings, names);
+	for (unsigned i = 0; i < config.workers; i++)
+		set_source(engine, i);
+	cr_assert_eq(finish(engine), 0);
+	assert_law();
+	for (unsigned i = 0; i < config.workers; i++)
+		cr_assert_eq(stats->place[i].empty, config.chunks * writers, "the chunk law");
+}
+
+/* Frames are of sources 1 to 8 in turn: packets of one session, by their number. */
+static unsigned source_of(const struct block_packet *p)
+{
+	return 1 + (unsigned)(frame_number(p) % 8);
+}
+
+/* Each file has packets of its store alone, in the order of their times; all are there. */
+static void assert_stores(bool ties_in_order)
+{
+	unsigned n[N_STORES] = {0};
+
+	for (unsigned f = 0; f < n_files; f++) {
+		const struct stored *file = &files[f];
+		cr_assert(file->is_whole, "%s", file->name);
+		for (unsigned i = 0; i < file->n; i++) {
+			const struct block_packet *p = &file->packets[i];
+			const unsigned source = source_of(p), store = source < 4 ? source : 0;
+			const size_t len = strlen(STORES[store]);
+			assert_packet_is_frame(p, (unsigned)frame_number(p));
+			cr_assert(!strncmp(file->name, STORES[store], len) &&
+					  file->name[len] == '_',
+				  "a packet of source %u is in %s", source, file->name);
+			cr_assert(!i || p->time_ns >= p[-1].time_ns);
+			cr_assert(!i || !ties_in_order || frame_number(p) > frame_number(p - 1));
+			n[store]++;
+		}
+	}
+	for (unsigned i = 0; i < N_STORES; i++)
+		cr_assert_eq(n[i], (i ? 1 : 5) * n_frames / 8);
+}
+
+static void add_packets_of_8(unsigned n, uint32_t payload)
+{
+	for (unsigned i = 0; i < n; i++)
+		add_packet(1 + i % 8, (uint16_t)(1000 + i / 8 % 50), i % 3 == 0, payload);
+}
+
+Test(engine, packets_go_to_the_store_of_their_session)
+{
+	add_packets_of_8(2000, 100);
+	run_stores(1, 1);
+	cr_assert_eq(n_files, N_STORES);
+	assert_stores(true);
+}
+
+Test(engine, stores_are_spread_over_writers)
+{
+	add_packets_of_8(4000, 100);
+	run_stores(4, 2);
+	cr_assert_eq(n_files, N_STORES);
+	assert_stores(true);
+	cr_assert_eq(stats->writer[0].fate[FATE_KEPT], 3000, "the default store and b");
+	cr_assert_eq(stats->writer[1].fate[FATE_KEPT], 1000, "a and c");
+	cr_assert_eq(stats_writers(stats).late, 0);
+}
+
+/* Each writer waits for a worker that waits for the other writer, unless it gives way. */
+Test(engine, workers_that_wait_for_one_writer_keep_no_other_waiting, .timeout = 60)
+{
+	config.chunks = 2;
+	config.chunk_len = 10000;
+	add_packets_of_8(4000, 2000);
+	for (unsigned i = 0; i < n_frames; i++)
+		frames[i].time_ns = START_NS + i / 1000;
+	run_stores(4, 3);
+	assert_stores(false);
+}
+
+Test(engine, split_sessions_are_spread_over_writers)
+{
+	config.split = true;
+	add_packets_of_8(4000, 100);
+	run_stores(4, 3);
+	cr_assert_eq(n_files, 8);
+	cr_assert_eq(stored_count(files, n_files), n_frames);
+	for (unsigned f = 0; f < n_files; f++) {
+		cr_assert_eq(files[f].n, 500);
+		for (unsigned i = 0; i < files[f].n; i++)
+			assert_packet_is_frame(&files[f].packets[i], 8 * i + f);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_gt(stats->writer[i].files, 0);
+}
+
+Test(engine, generations_of_a_split_session_are_one_writers)
+{
+	const unsigned n = 100; /* the run is in one batch: its frames are with the worker */
+
+	config.split = true;
+	for (unsigned i = 0; i < n; i++)
+		set_macs(add_packet(1, 1000, false, 10), 1, (uint8_t)(2 + i % 2));
+	for (unsigned i = 0; i < n; i++)
+		set_macs(add_packet(1, 1000, false, 10), 11, (uint8_t)(12 + i % 2));
+	run_stores(1, 5);
+	cr_assert_eq(n_files, 2);
+	cr_assert(!strncmp(files[0].name, "10.0.0.1-42.2_", 14), "'.' sorts before '_'");
+	cr_assert_eq(files[0].n, n);
+	cr_assert_eq(files[1].n, n);
+	assert_packet_is_frame(&files[0].packets[0], n);
+}
+
 Test(engine, without_recipients_files_are_plain)
 {
 	config.output.settings[0].n_recipients = 0;
@@ -407,13 +555,6 @@ Test(engine, sessions_beyond_the_cap_end_as_session_cap)
 	cr_assert_eq(ledger.fate[FATE_KEPT], 50);
 	cr_assert_eq(ledger.fate[FATE_SESSION_CAP], 150);
 	cr_assert_eq(stored_count(files, n_files), 50);
-}
-
-/* The inner frame's MACs: 2.0.0.0.0.<last byte>. */
-static void set_macs(uint8_t *frame, uint8_t from, uint8_t to)
-{
-	frame[OUTER_LEN + 5] = to;
-	frame[OUTER_LEN + 11] = from;
 }
 
 /* The run's first frames move as far as they are still with the worker: enroll.h. */

@@ -47,6 +47,9 @@ static void start(bool is_live)
 	close(fd);
 	cr_assert_eq(bell_init(&control, &err), 0);
 	const struct writer_config config = {.workers = WORKERS,
+					     .writers = 1,
+					     .n_stores = 1,
+					     .stores = (const char *const[]){"vxprobe"},
 					     .stats = stats,
 					     .output = {.dir = dir,
 							.buffer_len = 64 << 10,
@@ -64,9 +67,10 @@ static void start(bool is_live)
 					 .chunks = CHUNKS,
 					 .chunk_len = 128 << 10,
 					 .writer = writer_bell(writer)};
-	for (unsigned i = 0; i < WORKERS; i++)
+	for (unsigned i = 0; i < WORKERS; i++) {
 		cr_assert_eq(handoff_open(&handoffs[i], &h, &err), 0);
-	writer_set_handoffs(writer, handoffs);
+		writer_set_handoff(writer, i, handoffs[i]);
+	}
 	cr_assert_eq(pthread_create(&thread, NULL, writer_run, writer), 0);
 }
 
