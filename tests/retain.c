@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	struct stats_retention stats = {0};
 	struct retention_config config = {
 		.files_max = RETENTION_FILES_MAX, .stats = &stats, .deleted = say_deleted};
-	struct retention_settings s;
+	struct retention_settings s = {0};
 	struct retention *r;
 	struct err err;
 	uint64_t now_s, time_s;

@@ -146,20 +146,40 @@ static bool may_delete(const struct retention *r, const struct catalogue_file *f
 	       r->failures < FAILURES_MAX;
 }
 
+/* Of a NAME; NULL: it has no limits of its own. */
+static const struct retention_store *store_of(const struct retention *r, const char *name)
+{
+	for (uint32_t i = 0; i < r->settings.n_stores; i++)
+		if (!strcmp(r->settings.stores[i].name, name))
+			return &r->settings.stores[i];
+	return NULL;
+}
+
 /* The name has whole seconds: the last packet may be almost one later. */
+static bool is_old(uint64_t time_ns, uint64_t end_s, uint64_t now_s)
+{
+	const uint64_t time_s = time_ns / SECOND_NS + (time_ns % SECOND_NS > 0);
+
+	return time_ns && end_s < now_s && now_s - end_s > time_s;
+}
+
 static void delete_old(struct retention *r, uint64_t now_ns)
 {
-	const uint64_t time_s =
-		r->settings.time_ns / SECOND_NS + (r->settings.time_ns % SECOND_NS > 0);
 	const uint64_t now_s = now_ns / SECOND_NS;
+	uint64_t least_ns = r->settings.time_ns ? r->settings.time_ns : UINT64_MAX;
 	uint32_t n;
 	struct catalogue_file *f = catalogue_files(r->catalogue, &n);
 
-	if (!r->settings.time_ns)
-		return;
-	for (uint32_t i = 0; i < n && f[i].end_s < now_s && now_s - f[i].end_s > time_s; i++)
-		if (may_delete(r, &f[i]))
+	for (uint32_t i = 0; i < r->settings.n_stores; i++)
+		if (r->settings.stores[i].time_ns && r->settings.stores[i].time_ns < least_ns)
+			least_ns = r->settings.stores[i].time_ns;
+	/* They are in the order of age: behind one that is not old by any limit none is. */
+	for (uint32_t i = 0; i < n && is_old(least_ns, f[i].end_s, now_s); i++) {
+		const struct retention_store *s = store_of(r, f[i].name);
+		if (is_old(s ? s->time_ns : r->settings.time_ns, f[i].end_s, now_s) &&
+		    may_delete(r, &f[i]))
 			(void)delete (r, &f[i], RETENTION_AGE);
+	}
 }
 
 static int compare_names(const void *a, const void *b)
@@ -174,14 +194,19 @@ static int compare_names(const void *a, const void *b)
 /* Files of one NAME, oldest first. Returns true when they are over the limit still. */
 static bool delete_of_name(struct retention *r, struct catalogue_file **f, uint32_t n)
 {
+	const struct retention_store *s = store_of(r, f[0]->name);
+	const uint64_t size = s && s->size ? s->size : r->settings.session_size;
 	uint64_t bytes = 0;
+
+	if (!size)
+		return false;
 
 	for (uint32_t i = 0; i < n; i++)
 		bytes += f[i]->is_gone ? 0 : f[i]->bytes;
-	for (uint32_t i = 0; i < n && bytes > r->settings.session_size; i++)
+	for (uint32_t i = 0; i < n && bytes > size; i++)
 		if (may_delete(r, f[i]) && delete (r, f[i], RETENTION_SESSION_SIZE))
 			bytes -= f[i]->bytes;
-	return bytes > r->settings.session_size;
+	return bytes > size;
 }
 
 static bool delete_by_name(struct retention *r)
@@ -190,7 +215,10 @@ static bool delete_by_name(struct retention *r)
 	uint32_t n, end;
 	struct catalogue_file *f = catalogue_files(r->catalogue, &n);
 
-	if (!r->settings.session_size)
+	bool any = r->settings.session_size;
+	for (uint32_t i = 0; i < r->settings.n_stores; i++)
+		any |= r->settings.stores[i].size > 0;
+	if (!any)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		r->by_name[i] = &f[i];

@@ -5,8 +5,8 @@
  * A turn looks at the limits in this order, and under each the oldest file goes first (by the end
  * in its name, then by sequence):
  *
- *   age            files whose last packet is older than time_ns
- *   session_size   all files of one NAME together, its open file included
+ *   age            files whose last packet is older than time_ns, or than their store's
+ *   session_size   all files of one NAME together, its open file included; a store's have its size
  *   size           all stored files together, and what open files may still grow by
  *   free           what is free on the file system, less what open files may still grow by
  *
@@ -33,12 +33,23 @@
  * NAME. */
 #define RETENTION_FILES_MAX 131072u
 
-/* 0: no such limit. */
+#define RETENTION_STORES_MAX 15
+
+/* Of the files of one NAME, in place of the limits of all. */
+struct retention_store {
+	char name[64];
+	uint64_t size;    /* 0: as for every NAME */
+	uint64_t time_ns; /* 0: no such limit */
+};
+
+/* 0: no such limit. All bytes are set: they are compared. */
 struct retention_settings {
 	uint64_t size, session_size; /* bytes on the disk */
 	uint64_t time_ns;
 	uint64_t free;       /* a value_space: bytes, or per cent of the file system */
 	uint64_t rotate_len; /* bytes that an open file may come to */
+	uint32_t n_stores, pad;
+	struct retention_store stores[RETENTION_STORES_MAX];
 };
 
 struct retention_config {

@@ -38,7 +38,8 @@ static void say_exceeded(const struct retention *r)
 		log_line("retention: over retain-size with pinned and open files alone: all others "
 			 "go as soon as they are sealed; unpin some, or raise it");
 	if (s->exceeded[RETENTION_SESSION_SIZE])
-		log_line("retention: a session is over retain-session-size with pinned and open "
+		log_line("retention: a session is over retain-session-size, or a store over its "
+			 "retain-size, with pinned and open "
 			 "files alone: its others go as soon as they are sealed; unpin some, or "
 			 "raise it");
 	if (s->exceeded[RETENTION_FREE])
@@ -101,6 +102,10 @@ void retention_say_settings(const struct retention_settings *s)
 	else
 		(void)size_text(value, s->free);
 	add(text, sizeof(text), s->free, "when there is free less than", value);
+	for (uint32_t i = 0; i < s->n_stores; i++)
+		if (s->stores[i].size)
+			add(text, sizeof(text), true, s->stores[i].name,
+			    size_text(value, s->stores[i].size));
 	log_line(*text ? "retention: the oldest files are deleted: %s"
 		       : "retention: no file is deleted, whatever its age and size%s",
 		 text);

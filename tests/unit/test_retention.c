@@ -169,6 +169,49 @@ Test(retention, deletes_the_oldest_of_a_name_over_its_size)
 	cr_assert_eq(stats.exceeded[RETENTION_SESSION_SIZE], 0);
 }
 
+static void put_store(const char *name, uint64_t size, uint64_t time_s)
+{
+	struct retention_store *s = &settings.stores[settings.n_stores++];
+
+	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	s->size = size;
+	s->time_ns = time_s * SECOND_NS;
+}
+
+Test(retention, store_has_a_time_of_its_own)
+{
+	put_sealed("a", 1, 4);
+	put_sealed("b", 1, 4);
+	put_sealed("c", 1, 4);
+	settings.time_ns = 120 * SECOND_NS;
+	put_store("b", 0, 60);
+	put_store("c", 0, 0);
+	turn(4);
+	cr_assert_str_eq(told, "age a_000001 age b_000001 age b_000002 ");
+}
+
+Test(retention, time_of_a_store_counts_where_there_is_none_for_all)
+{
+	put_sealed("a", 1, 4);
+	put_sealed("b", 1, 4);
+	put_store("b", 0, 60);
+	turn(4);
+	cr_assert_str_eq(told, "age b_000001 age b_000002 ");
+}
+
+Test(retention, store_has_a_size_of_its_own)
+{
+	put_sealed("a", 1, 5);
+	put_sealed("b", 1, 5);
+	put_sealed("c", 1, 5);
+	put_store("b", (uint64_t)3 * FILE_LEN, 0);
+	turn(59);
+	cr_assert_str_eq(told, "session_size b_000001 session_size b_000002 ");
+	settings.session_size = (uint64_t)4 * FILE_LEN;
+	turn(59);
+	cr_assert_str_eq(told, "session_size a_000001 session_size c_000001 ");
+}
+
 Test(retention, deletes_the_oldest_over_the_size_of_all)
 {
 	put_sealed("b", 1, 2);
