@@ -25,8 +25,9 @@ static int check_names(const struct config *c, uint32_t *n, struct err *err)
 	if (ret)
 		return setting_fail(c, setting_of(c, "names"), err, "%s", why.text);
 	*n = names_count(names);
+	const int fits = config_check_stores(c, names, err);
 	names_close(names);
-	return 0;
+	return fits;
 }
 
 static int check_folder(const struct config *c, struct err *err)
@@ -51,6 +52,27 @@ int config_check_files(const struct config *c, struct err *err)
 	return ret ? ret : check_names(c, &n_names, err);
 }
 
+/* Where a store's files differ from the default one's. */
+static void summarize_stores(const struct config *c, char *out, size_t len)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < c->n_stores && at < len; i++) {
+		const struct config_store *s = &c->stores[i];
+		at += (size_t)snprintf(out + at, len - at, "%s%s (%u recipient%s",
+				       i ? ", " : "; stores besides: ", s->name, s->n_recipients,
+				       s->n_recipients == 1 ? "" : "s");
+		if (s->retain_ns && at < len)
+			at += (size_t)snprintf(out + at, len - at, ", kept %" PRIu64 " h",
+					       s->retain_ns / 3600000000000u);
+		if (s->retain_len && at < len)
+			at += (size_t)snprintf(out + at, len - at, ", at most %" PRIu64 " MiB",
+					       s->retain_len >> 20);
+		if (at < len)
+			at += (size_t)snprintf(out + at, len - at, ")");
+	}
+}
+
 void config_summary(const struct config *c, char *out, size_t len)
 {
 	static const char *const policies[] = {[SESSION_FULL] = "full",
@@ -58,7 +80,7 @@ void config_summary(const struct config *c, char *out, size_t len)
 					       [SESSION_COUNT] = "count",
 					       [SESSION_DROP] = "drop"};
 	const char *policy = policies[c->unknown_sessions];
-	char readers[64] = "that anyone can read", sessions[64];
+	char readers[64] = "that anyone can read", sessions[64], stores[768] = "";
 	struct err err;
 	uint32_t n_names = 0;
 
@@ -71,12 +93,18 @@ void config_summary(const struct config *c, char *out, size_t len)
 			       n_names, n_names == 1 ? "" : "s", policy);
 	else
 		(void)snprintf(sessions, sizeof(sessions), "no names, all sessions: %s", policy);
-	(void)snprintf(out, len, "captures %s into %s, files %s; %s", c->interface, c->dir, readers,
-		       sessions);
+	summarize_stores(c, stores, sizeof(stores));
+	(void)snprintf(out, len, "captures %s into %s, files %s%s; %s", c->interface, c->dir,
+		       readers, stores, sessions);
 }
 
 const char *config_warning(const struct config *c)
 {
+	for (unsigned i = 0; i < c->n_stores; i++)
+		if (recipients_distinct(c->stores[i].recipients, c->stores[i].n_recipients) == 1)
+			return "warning: files of a store are encrypted to one recipient alone: "
+			       "who loses that identity loses them all; give each store a second "
+			       "one, whose identity is kept elsewhere";
 	if (recipients_distinct(c->recipients, c->n_recipients) != 1)
 		return NULL;
 	return "warning: files are encrypted to one recipient alone: who loses that identity loses "

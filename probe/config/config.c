@@ -11,6 +11,7 @@
 #include "config/option.h"
 #include "config/recipients.h"
 #include "config/setting.h"
+#include "config/stores.h"
 #include "config/yamldoc.h"
 
 /* ---- values ---- */
@@ -40,25 +41,10 @@ static void set_defaults(struct config *c)
 		c->flush_ns = c->sync_ns = 0;
 }
 
-/* "--ring 1000: sentence" or "FILE:LINE: ring: 1000: sentence". The sentence of a recipient names
- * its text itself, unless that is a secret. */
-static int apply(struct config *c, const struct config_setting *s, struct err *err)
-{
-	struct err why;
-
-	if (!option_set(c, s->row, s->text, &why))
-		return 0;
-	if (!*s->text || s->row->type == OPTION_RECIPIENT)
-		return setting_fail(c, s, err, "%s", why.text);
-	if (s->node)
-		return setting_fail(c, s, err, "%.80s: %s", s->text, why.text);
-	return err_set(err, -EINVAL, "--%s %.80s: %s", s->row->name, s->text, why.text);
-}
-
 static int apply_those(struct config *c, bool of_file, struct err *err)
 {
 	for (size_t i = 0; i < c->n_settings; i++)
-		if (!c->settings[i].node != of_file && apply(c, &c->settings[i], err))
+		if (!c->settings[i].node != of_file && setting_apply(c, &c->settings[i], err))
 			return -EINVAL;
 	return 0;
 }
@@ -195,8 +181,9 @@ static int parse(struct config *c, struct err *err)
 	    (ret = check_inputs(c, err)) || (ret = check_missing(c, err)))
 		return ret;
 	c->sessions_start = c->sessions_max;
-	ret = check_contradictions(c, err);
-	return ret ? ret : check_retention(c, err);
+	if ((ret = check_contradictions(c, err)) || (ret = check_retention(c, err)))
+		return ret;
+	return stores_read(c, err);
 }
 
 int config_parse(struct config *out, enum config_command command, int argc, char **argv,

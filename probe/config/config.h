@@ -21,6 +21,20 @@
 /* A reload can raise sessions_max to so many times that of the start: memory is laid out for it. */
 #define CONFIG_SESSIONS_GROWTH 4
 
+/* Stores besides the default one, which all sessions have that the names file gives no other. */
+#define CONFIG_STORES_MAX    15
+#define CONFIG_DEFAULT_STORE "vxprobe"
+
+struct names;
+
+struct config_store {
+	const char *name; /* and that of its files */
+	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
+	unsigned n_recipients;
+	uint64_t rotate_len, rotate_ns;
+	uint64_t retain_len, retain_ns; /* of its own files; len 0: no limit */
+};
+
 /* "check" takes and wants what "run" does. */
 enum config_command { CONFIG_RUN, CONFIG_READ, CONFIG_CHECK };
 
@@ -40,7 +54,7 @@ struct config {
 	struct attach_prefix allow[CONFIG_ALLOW_MAX];
 	unsigned n_allow;
 	uint64_t mode, split; /* enum attach_mode; 0: one store for all, 1: one per session */
-	uint64_t workers, port, ring, slack_ns;
+	uint64_t workers, writers, port, ring, slack_ns;
 	uint64_t sessions_max, flows_max, associations_max, chunks, chunk_len;
 	uint64_t sessions_start;             /* sessions_max of the start, also after reloads */
 	uint64_t series_max, histograms_max; /* of sessions in metrics; per worker */
@@ -49,6 +63,8 @@ struct config {
 	uint64_t evidence; /* 1: the folder's chain is kept */
 	uint64_t retain_len, retain_session_len, retain_ns;
 	uint64_t retain_free; /* a value_space */
+	struct config_store stores[CONFIG_STORES_MAX];
+	unsigned n_stores;
 	int64_t level;
 	uint64_t memory;           /* budget, bytes */
 	const char *listen;        /* ADDRESS:PORT or "none" */
@@ -79,6 +95,9 @@ void config_close(struct config *config);
 
 /* What can be told without a start: the names file loads, the folder can be written. */
 int config_check_files(const struct config *config, struct err *err);
+/* Refused: an entry of names, which were loaded from config->names, has a store that there is not.
+ * NULL is right. */
+int config_check_stores(const struct config *config, const struct names *names, struct err *err);
 /* SHA-256 of all options as they are in force, recipients of files too: equal for equal ones, of
  * one version of the program. */
 void config_hash(const struct config *config, uint8_t out[static 32]);

@@ -22,6 +22,20 @@ static void write_list(FILE *f, const struct option_row *row, const struct confi
 	}
 }
 
+static void write_stores(FILE *f, const struct config *c)
+{
+	char text[64];
+
+	for (const struct config_store *s = c->stores; s < c->stores + c->n_stores; s++) {
+		(void)fprintf(f, "store: %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+			      s->name, s->rotate_len, s->rotate_ns, s->retain_len, s->retain_ns);
+		for (unsigned i = 0; i < s->n_recipients; i++) {
+			seal_recipient_format(&s->recipients[i], text);
+			(void)fprintf(f, "recipient: %s\n", text);
+		}
+	}
+}
+
 static void write_option(FILE *f, const struct option_row *row, const struct config *c)
 {
 	const void *field = (const char *)c + row->offset;
@@ -33,6 +47,9 @@ static void write_option(FILE *f, const struct option_row *row, const struct con
 	case OPTION_RECIPIENT:
 	case OPTION_ALLOW:
 		write_list(f, row, c);
+		return;
+	case OPTION_STORES:
+		write_stores(f, c);
 		return;
 	case OPTION_TEXT:
 	case OPTION_LISTEN:

@@ -42,7 +42,9 @@ static void print_row(const struct option_row *row)
 	const int n = row->letter
 			      ? snprintf(left, sizeof(left), "  -%c, --%s", row->letter, row->name)
 			      : snprintf(left, sizeof(left), "      --%s", row->name);
-	if (row->value)
+	if (!option_is_line(row))
+		(void)snprintf(left, sizeof(left), "  stores: (in the file)");
+	else if (row->value)
 		(void)snprintf(left + n, sizeof(left) - (size_t)n, " %s", row->value);
 	if (strlen(left) < COLUMN)
 		printf("%-*s ", COLUMN, left);

@@ -307,6 +307,13 @@ static bool is_automatic(const char *name, struct names_entry *of)
 	return true;
 }
 
+bool names_is_automatic(const char *name)
+{
+	struct names_entry of;
+
+	return is_automatic(name, &of);
+}
+
 static int check_name(const struct yamldoc *doc, const struct entry *e, struct err *err)
 {
 	struct names_entry of;

@@ -37,6 +37,8 @@ const struct option_row option_rows[] = {
 	 "auto", "auto|native|generic", "XDP mode; auto: native, else generic"},
 	{"workers", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(workers), 1, STEER_WORKERS_MAX,
 	 NULL, "N", "worker threads (run: one per CPU, at most 4; read: 1)"},
+	{"writers", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(writers), 1, 8,
+	 "1", "N", "writer threads; stores or, with --split session, sessions are spread over them"},
 	{"port", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(port), 1, 65535,
 	 "4789", "N", "UDP port of VXLAN"},
 	{"ring", 0, RUN, OPTION_POWER, OPTION_AT_START, AT(ring), 64, 65536,
@@ -56,11 +58,11 @@ const struct option_row option_rows[] = {
 	{"histograms-max", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(histograms_max), 1, 1u << 20,
 	 "4096", "N", "histograms per worker at most"},
 	{"chunks", 0, RUN | READ, OPTION_NUMBER, OPTION_AT_START, AT(chunks), 2, HANDOFF_CHUNKS_MAX,
-	 "16", "N", "chunks between a worker and the writer"},
+	 "16", "N", "chunks between each worker and each writer"},
 	{"chunk-size", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(chunk_len), 128u << 10, 64u << 20,
 	 "1MiB", "SIZE", "size of a chunk"},
 	{"split", 0, RUN | READ, OPTION_CHOICE, OPTION_AT_START, AT(split), 0, 0,
-	 "none", "none|session", "one file for all sessions, or one for each"},
+	 "none", "none|session", "one file for all sessions of a store, or one for each"},
 	{"rotate-size", 0, RUN | READ, OPTION_SIZE, OPTION_ANY_TIME, AT(rotate_len), 64u << 10, UINT64_MAX,
 	 "256MiB", "SIZE", "begin a new file after so many bytes"},
 	{"rotate-time", 0, RUN | READ, OPTION_TIME, OPTION_ANY_TIME, AT(rotate_ns), 0, UINT64_MAX,
@@ -81,6 +83,8 @@ const struct option_row option_rows[] = {
 	 "0", "TIME", "delete files whose last packet is older than this; 0: no limit"},
 	{"retain-free", 0, RUN, OPTION_SPACE, OPTION_ANY_TIME, AT(retain_free), 0, UINT64_MAX,
 	 "5%", "SIZE|N%", "delete the oldest files when less than this is free on the file system; 0: no limit"},
+	{"stores", 0, RUN | READ, OPTION_STORES, OPTION_AT_START, 0, 0, 0,
+	 NULL, "NAME: {...}", "sessions whose files have recipients, rotation and retention of their own"},
 	{"level", 0, RUN | READ, OPTION_LEVEL, OPTION_AT_START, AT(level), 0, 0,
 	 "1", "N", "zstd level, -7 to 19"},
 	{"memory", 0, RUN | READ, OPTION_SIZE, OPTION_AT_START, AT(memory), 1u << 20, UINT64_MAX,
@@ -112,6 +116,11 @@ const struct option_row *option_find(const char *name)
 bool option_is_key(const struct option_row *row)
 {
 	return row->type != OPTION_FILE && row->type != OPTION_HELP && row->commands & RUN;
+}
+
+bool option_is_line(const struct option_row *row)
+{
+	return row->type != OPTION_STORES;
 }
 
 bool option_is_list(const struct option_row *row)
@@ -313,6 +322,7 @@ int option_set(struct config *c, const struct option_row *row, const char *text,
 
 	switch (row->type) {
 	case OPTION_HELP:
+	case OPTION_STORES: /* stores_read does it */
 		return 0;
 	case OPTION_TEXT:
 	case OPTION_FILE:
@@ -364,6 +374,16 @@ static bool is_same_allow(const struct config *a, const struct config *b)
 	       !memcmp(a->allow, b->allow, a->n_allow * sizeof(a->allow[0]));
 }
 
+/* The same ones; what each has may change. */
+static bool is_same_stores(const struct config *a, const struct config *b)
+{
+	bool is_same = a->n_stores == b->n_stores;
+
+	for (unsigned i = 0; i < a->n_stores && is_same; i++)
+		is_same = !strcmp(a->stores[i].name, b->stores[i].name);
+	return is_same;
+}
+
 bool option_is_equal(const struct option_row *row, const struct config *a, const struct config *b)
 {
 	const void *in_a = (const char *)a + row->offset, *in_b = (const char *)b + row->offset;
@@ -371,6 +391,8 @@ bool option_is_equal(const struct option_row *row, const struct config *a, const
 	switch (row->type) {
 	case OPTION_HELP:
 		return true;
+	case OPTION_STORES:
+		return is_same_stores(a, b);
 	case OPTION_TEXT:
 	case OPTION_FILE:
 	case OPTION_LISTEN:

@@ -21,6 +21,7 @@ enum option_type {
 	OPTION_LISTEN,
 	OPTION_RECIPIENT, /* may be repeated */
 	OPTION_ALLOW,     /* may be repeated */
+	OPTION_STORES,    /* a map: file only, see stores.h */
 	OPTION_FILE,      /* -c: command line only */
 	OPTION_HELP,      /* command line only */
 };
@@ -48,6 +49,7 @@ extern const unsigned option_n;
 /* NULL: there is none. */
 const struct option_row *option_find(const char *name);
 bool option_is_key(const struct option_row *row);  /* of the file too: what run takes */
+bool option_is_line(const struct option_row *row); /* of the command line */
 bool option_is_list(const struct option_row *row); /* may be repeated */
 
 /* Sets the field; of a list, adds to it. -EINVAL with a sentence that says what is allowed, but

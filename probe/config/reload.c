@@ -7,6 +7,7 @@
 
 #include "config/option.h"
 #include "config/setting.h"
+#include "config/stores.h"
 
 /* What an option is in the configuration that runs, as it was written. */
 static const char *text_of(char out[static 64], const struct config *c,
@@ -14,7 +15,9 @@ static const char *text_of(char out[static 64], const struct config *c,
 {
 	const struct config_setting *s = setting_of(c, row->name);
 
-	if (row->type == OPTION_ALLOW)
+	if (row->type == OPTION_STORES)
+		(void)stores_text(c, out, 64);
+	else if (row->type == OPTION_ALLOW)
 		(void)snprintf(out, 64, "a list of %u", c->n_allow);
 	else
 		(void)snprintf(out, 64, "%s", s ? s->text : row->fallback ? row->fallback : "none");
@@ -59,6 +62,18 @@ static int check_change(const struct config *c, const struct config *running,
 	return check_sessions(c, running, row, err);
 }
 
+/* The files of a store have one suffix. */
+static int check_encryption(const struct config *c, const struct config *running, struct err *err)
+{
+	for (unsigned i = 0; i < c->n_stores; i++)
+		if (!c->stores[i].n_recipients != !running->stores[i].n_recipients)
+			return setting_fail(
+				c, setting_of(c, "stores"), err,
+				"%s: whether files are encrypted changes at a start only",
+				c->stores[i].name);
+	return 0;
+}
+
 int config_reload(struct config *out, const struct config *running, struct err *err)
 {
 	struct config c;
@@ -72,6 +87,7 @@ int config_reload(struct config *out, const struct config *running, struct err *
 		c.workers = running->workers;
 	for (unsigned i = 0; i < option_n && !ret; i++)
 		ret = check_change(&c, running, &option_rows[i], err);
+	ret = ret ? ret : check_encryption(&c, running, err);
 	if (ret)
 		config_close(&c);
 	else

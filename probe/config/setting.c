@@ -65,6 +65,19 @@ int setting_fail(const struct config *c, const struct config_setting *s, struct 
 	return yamldoc_fail(c->doc, s->node, err, "%s: %s", s->row->name, sentence);
 }
 
+int setting_apply(struct config *c, const struct config_setting *s, struct err *err)
+{
+	struct err why;
+
+	if (!option_set(c, s->row, s->text, &why))
+		return 0;
+	if (!*s->text || s->row->type == OPTION_RECIPIENT)
+		return setting_fail(c, s, err, "%s", why.text);
+	if (s->node)
+		return setting_fail(c, s, err, "%.80s: %s", s->text, why.text);
+	return err_set(err, -EINVAL, "--%s %.80s: %s", s->row->name, s->text, why.text);
+}
+
 /* ---- the file ---- */
 
 static int fail_unknown(const struct config *c, const struct yamldoc_node *node, struct err *err)
@@ -105,8 +118,11 @@ static int take_key(struct config *c, const struct yamldoc_node *node, struct er
 		return fail_unknown(c, node, err);
 	if (!option_is_key(row))
 		return yamldoc_fail(c->doc, node, err, "goes on the command line only");
-	if (node->kind == YAMLDOC_TEXT)
-		return add_setting(c, row, node->text, node, err);
+	if (row->type == OPTION_STORES && node->kind != YAMLDOC_MAP)
+		return yamldoc_fail(c->doc, node, err,
+				    "a map is wanted: each store's NAME, and what it has");
+	if (node->kind == YAMLDOC_TEXT || row->type == OPTION_STORES)
+		return add_setting(c, row, node->text ? node->text : "", node, err);
 	if (node->kind == YAMLDOC_LIST && option_is_list(row))
 		return take_list(c, row, node, err);
 	return yamldoc_fail(c->doc, node, err, "one value%s is wanted, not a %s",
@@ -144,7 +160,7 @@ static void make_getopt(enum config_command command, struct option *options, cha
 {
 	for (unsigned i = 0; i < option_n; i++) {
 		const struct option_row *r = &option_rows[i];
-		if (!(r->commands & (1u << command)))
+		if (!(r->commands & (1u << command)) || !option_is_line(r))
 			continue;
 		*options++ = (struct option){r->name, r->value ? required_argument : no_argument,
 					     NULL, r->letter ? r->letter : (int)(ROW_VALUE + i)};

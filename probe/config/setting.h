@@ -21,6 +21,9 @@ int setting_read_line(struct config *config, struct err *err);
  * list or a map where one value is wanted, an empty list. */
 int setting_read_file(struct config *config, struct err *err);
 
+/* Sets the field. "--ring 1000: sentence" or "FILE:LINE: ring: 1000: sentence". The sentence of a
+ * recipient names its text itself, unless that is a secret. */
+int setting_apply(struct config *config, const struct config_setting *setting, struct err *err);
 /* The one that counts, the last of the command line before any of the file; NULL: not given. */
 const struct config_setting *setting_of(const struct config *config, const char *name);
 

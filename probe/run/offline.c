@@ -144,6 +144,7 @@ int offline_run(const struct config *c, struct err *err)
 
 	seal_protect_process();
 	if (ret || (c->names && (ret = names_load(&names, c->names, err))) ||
+	    (ret = config_check_stores(c, names, err)) ||
 	    (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
 	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||
 	    (ret = engine_open(&engine, &config, stats, err)))

@@ -61,6 +61,32 @@ static uint64_t sessions_room(const struct config *c)
 						     : CONFIG_SESSIONS_GROWTH * c->sessions_max;
 }
 
+_Static_assert(CONFIG_STORES_MAX + 1 == OUTPUT_STORES_MAX, "and the default one");
+_Static_assert(CONFIG_STORES_MAX == RETENTION_STORES_MAX, "each may have a quota");
+
+static struct output_settings settings_of(const struct output_settings *all,
+					  const struct config_store *store)
+{
+	struct output_settings s = *all;
+
+	memcpy(s.recipients, store->recipients, sizeof(s.recipients));
+	s.n_recipients = store->n_recipients;
+	s.rotate_len = store->rotate_len;
+	s.rotate_ns = store->rotate_ns;
+	return s;
+}
+
+static void add_retention(struct retention_settings *all, const struct config_store *store)
+{
+	struct retention_store *s = &all->stores[all->n_stores++];
+
+	(void)snprintf(s->name, sizeof(s->name), "%s", store->name);
+	s->size = store->retain_len;
+	s->time_ns = store->retain_ns;
+	if (store->rotate_len > all->rotate_len)
+		all->rotate_len = store->rotate_len;
+}
+
 void plan_settings(const struct config *c, struct engine_settings *settings)
 {
 	memset(settings, 0, sizeof(*settings));
@@ -72,12 +98,16 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 						       .flush_ns = c->flush_ns,
 						       .sync_ns = c->sync_ns,
 						       .statistics_ns = c->statistics_ns};
+	memcpy(settings->stores[0].recipients, c->recipients, sizeof(c->recipients));
+	for (unsigned i = 0; i < c->n_stores; i++)
+		settings->stores[1 + i] = settings_of(&settings->stores[0], &c->stores[i]);
 	settings->retention = (struct retention_settings){.size = c->retain_len,
 							  .session_size = c->retain_session_len,
 							  .time_ns = c->retain_ns,
 							  .free = c->retain_free,
 							  .rotate_len = c->rotate_len};
-	memcpy(settings->stores[0].recipients, c->recipients, sizeof(c->recipients));
+	for (unsigned i = 0; i < c->n_stores; i++)
+		add_retention(&settings->retention, &c->stores[i]);
 	config_hash(c, settings->sha256);
 }
 
@@ -85,9 +115,9 @@ static struct engine_config engine_config(const struct config *c)
 {
 	struct engine_config e = {
 		.workers = (uint32_t)c->workers,
-		.writers = 1,
-		.n_stores = 1,
-		.stores = {"vxprobe"},
+		.writers = (uint32_t)c->writers,
+		.n_stores = 1 + c->n_stores,
+		.stores = {CONFIG_DEFAULT_STORE},
 		.sessions_max = (uint32_t)c->sessions_max,
 		.sessions_room = (uint32_t)sessions_room(c),
 		.flows_max = (uint32_t)c->flows_max,
@@ -107,6 +137,8 @@ static struct engine_config engine_config(const struct config *c)
 								: INDEX_DEFINITIONS}}};
 	struct engine_settings settings;
 
+	for (unsigned i = 0; i < c->n_stores; i++)
+		e.stores[1 + i] = c->stores[i].name;
 	plan_settings(c, &settings);
 	memcpy(e.output.settings, settings.stores, sizeof(e.output.settings));
 	if (getrandom(&e.decap.key, sizeof(e.decap.key), 0) != sizeof(e.decap.key))
@@ -178,7 +210,10 @@ void plan_log_bounds(const struct config *c, const struct stats_config *stats, s
 	struct engine_settings settings;
 
 	plan_settings(c, &settings);
-	const uint64_t padding = output_padding_a_day(&settings.stores[0]);
+	uint64_t padding = 0;
+
+	for (unsigned i = 0; i <= c->n_stores && !padding; i++) /* encrypted or not, no other */
+		padding = c->writers * output_padding_a_day(&settings.stores[i]);
 	log_line("memory: at most %" PRIu64 " bytes (%zu MiB for packets in rings, %" PRIu64
 		 " MiB for all else)",
 		 stats->memory_bound, umem_len >> 20, (stats->memory_bound - umem_len) >> 20);

@@ -81,7 +81,12 @@ static int load_names(struct names **names, struct stat *seen, const struct conf
 		return 0;
 	memset(seen, 0, sizeof(*seen));
 	(void)stat(config->names, seen);
-	return names_load(names, config->names, err);
+	int ret = names_load(names, config->names, err);
+	if (!ret && (ret = config_check_stores(config, *names, err))) {
+		names_close(*names);
+		*names = NULL;
+	}
+	return ret;
 }
 
 /* ---- life ---- */
@@ -266,11 +271,20 @@ static int load(struct reload *r, struct config *config, struct names **names, s
 	return ret;
 }
 
+static bool is_other_set(const struct seal_recipient *a, unsigned n_a,
+			 const struct seal_recipient *b, unsigned n_b)
+{
+	return n_a != n_b || memcmp(a, b, n_a * sizeof(*a)) != 0;
+}
+
 static bool has_other_recipients(const struct config *a, const struct config *b)
 {
-	return a->n_recipients != b->n_recipients ||
-	       memcmp(a->recipients, b->recipients, a->n_recipients * sizeof(a->recipients[0])) !=
-		       0;
+	bool differ = is_other_set(a->recipients, a->n_recipients, b->recipients, b->n_recipients);
+
+	for (unsigned i = 0; i < a->n_stores; i++) /* a reload changes neither number nor order */
+		differ |= is_other_set(a->stores[i].recipients, a->stores[i].n_recipients,
+				       b->stores[i].recipients, b->stores[i].n_recipients);
+	return differ;
 }
 
 int reload_all(struct reload *r, struct err *err)

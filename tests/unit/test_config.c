@@ -98,6 +98,8 @@ Test(config, three_options_are_enough_and_the_rest_is_as_documented)
 	cr_assert_eq(config.mode, ATTACH_AUTO);
 	cr_assert_leq(config.workers, 4);
 	cr_assert_geq(config.workers, 1);
+	cr_assert_eq(config.writers, 1);
+	cr_assert_eq(config.n_stores, 0);
 	cr_assert_eq(config.port, 4789);
 	cr_assert_eq(config.ring, 4096);
 	cr_assert_eq(config.slack_ns, 20000000);

@@ -28,9 +28,9 @@ Test(effective, hash_is_of_values_not_of_the_way_they_are_written)
 Test(effective, hash_is_of_every_kind_of_value)
 {
 	static const char *const more[] = {
-		"rotate-time: 1s\n", "level: -3\n",      "split: session\n",    "names: n.yaml\n",
-		"listen: none\n",    "ring: 512\n",      "allow: 10.0.0.0/8\n", "memory: 1GiB\n",
-		"evidence: false\n", "retain-free: 9%\n"};
+		"rotate-time: 1s\n", "level: -3\n",       "split: session\n",    "names: n.yaml\n",
+		"listen: none\n",    "ring: 512\n",       "allow: 10.0.0.0/8\n", "memory: 1GiB\n",
+		"evidence: false\n", "retain-free: 9%\n", "stores: {a: {}}\n"};
 
 	for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
 		char text[512];
@@ -41,5 +41,8 @@ Test(effective, hash_is_of_every_kind_of_value)
 			 "interface: e\noutput: o\nrecipient: " RECIPIENT "\n"));
 	cr_expect(differ("interface: e\noutput: o\nrecipient: " OTHER "\n",
 			 "interface: e\noutput: o\nrecipient: " RECIPIENT "\n"));
+	cr_expect(
+		differ(ENOUGH "stores: {a: {}}\n", ENOUGH "stores: {a: {recipient: " OTHER "}}\n"));
+	cr_expect(differ(ENOUGH "stores: {a: {}}\n", ENOUGH "stores: {a: {retain-time: 1d}}\n"));
 	cr_expect(differ(ENOUGH "allow: 10.0.0.0/8\n", ENOUGH "allow: 10.0.0.0/9\n"));
 }

@@ -43,6 +43,39 @@ Test(plan, gives_the_engine_what_is_configured)
 	cr_assert_eq(engine.output.pack.level, 5);
 }
 
+Test(plan, gives_each_store_its_settings)
+{
+	struct engine_settings settings;
+
+	assert_takes(ENOUGH "writers: 2\nretain-time: 1d\nstores:\n"
+			    "  a: {recipient: [" OTHER ", " RECIPIENT "], rotate-time: 1s}\n"
+			    "  b: {retain-size: 4GiB, retain-time: 2d, rotate-size: 1GiB}\n",
+		     "");
+	cr_assert_eq(plan_engine(&configured.config, QUEUES, 0, &engine, &stats, &configured.err),
+		     0);
+	cr_assert_eq(engine.writers, 2);
+	cr_assert_eq(engine.n_stores, 3);
+	cr_assert_str_eq(engine.stores[0], "vxprobe");
+	cr_assert_str_eq(engine.stores[1], "a");
+	cr_assert_str_eq(engine.stores[2], "b");
+	plan_settings(&configured.config, &settings);
+	cr_assert_eq(settings.stores[0].n_recipients, 1);
+	cr_assert_eq(settings.stores[1].n_recipients, 2);
+	cr_assert_eq(settings.stores[1].rotate_ns, 1000000000);
+	cr_assert_eq(settings.stores[1].flush_ns, settings.stores[0].flush_ns);
+	cr_assert_eq(settings.stores[2].rotate_len, 1 << 30);
+	cr_assert_arr_eq(&settings.stores[0], &engine.output.settings[0],
+			 sizeof(engine.output.settings));
+	const struct retention_settings *r = &settings.retention;
+	cr_assert_eq(r->rotate_len, 1 << 30, "that of the store with the longest");
+	cr_assert_eq(r->n_stores, 2);
+	cr_assert_str_eq(r->stores[1].name, "b");
+	cr_assert_eq(r->stores[0].size, 0);
+	cr_assert_eq(r->stores[0].time_ns, r->time_ns);
+	cr_assert_eq(r->stores[1].size, 4ull << 30);
+	cr_assert_eq(r->stores[1].time_ns, 2 * r->time_ns);
+}
+
 Test(plan, gives_the_statistics_what_is_configured)
 {
 	cr_assert_eq(plan("--workers 3 --histograms-max 9 --chunks 7"), 0);
@@ -63,9 +96,9 @@ Test(plan, leaves_room_for_sessions_that_a_reload_adds)
 
 Test(plan, bounds_the_memory_of_all_that_has_a_limit)
 {
-	const char *const more[] = {"--workers 5 ",         "--chunks 17",
-				    "--chunk-size 2MiB",    "--flows-max 70000",
-				    "--sessions-max 5000",  "--series-max 110000",
+	const char *const more[] = {"--workers 5 ",          "--chunks 17",
+				    "--chunk-size 2MiB",     "--flows-max 70000",
+				    "--sessions-max 5000",   "--series-max 110000",
 				    "--histograms-max 5000"};
 	const uint64_t usual = bound("--workers 4");
 
@@ -75,6 +108,21 @@ Test(plan, bounds_the_memory_of_all_that_has_a_limit)
 		(void)snprintf(options, sizeof(options), "--workers 4 %s", more[i]);
 		cr_assert_gt(bound(i ? options : more[i]), usual, "%s", more[i]);
 	}
+}
+
+Test(plan, bounds_the_memory_of_stores_and_writers)
+{
+	assert_takes(ENOUGH "stores: {a: {}}\n", "--workers 4");
+	cr_assert_eq(plan_engine(&configured.config, QUEUES, 0, &engine, &stats, &configured.err),
+		     0);
+	const uint64_t two_stores = stats.memory_bound;
+	cr_assert_eq(stats.chunks, 16);
+	cr_assert_gt(two_stores, bound("--workers 4") + (16 << 20), "an open file more");
+	assert_takes(ENOUGH "stores: {a: {}}\n", "--workers 4 --writers 2");
+	cr_assert_eq(plan_engine(&configured.config, QUEUES, 0, &engine, &stats, &configured.err),
+		     0);
+	cr_assert_gt(stats.memory_bound, two_stores + (64 << 20), "64 chunks more");
+	cr_assert_eq(stats.chunks, 32, "of a worker, to all writers");
 }
 
 Test(plan, keeps_memory_for_the_names_that_a_reload_may_bring)

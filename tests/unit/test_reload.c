@@ -132,6 +132,18 @@ Test(reload, sighup_says_which_of_the_two_is_wrong)
 	cr_expect_eq(stats.names.failures, 1, "they were not read");
 }
 
+Test(reload, names_that_name_no_store_stay_out)
+{
+	begin(true);
+	configured_put(names, "sessions: [{source: 10.0.0.1, vni: 1, store: s}]\n");
+	for (unsigned i = 0; i < 50 && !reads(); i++)
+		turn();
+	cr_expect_eq(stats.names.failures, 1);
+	hang_up();
+	cr_expect_eq(stats.config.failures, 1);
+	cr_expect_eq(stats.names.failures, 2);
+}
+
 Test(reload, names_that_are_configured_no_longer_are_not_wrong)
 {
 	begin(true);
