@@ -54,7 +54,7 @@ void evidence_close(struct evidence *evidence);
 struct evidence_file {
 	const char *name;        /* in the folder */
 	uint64_t bytes;          /* that were written */
-	uint64_t packets, drops; /* in it; lost while it was open */
+	uint64_t packets, drops; /* in it; of its sessions lost since the file before */
 	const struct seal_recipient *recipients;
 	unsigned n_recipients;
 	bool is_broken; /* an error ended it */

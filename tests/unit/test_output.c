@@ -16,6 +16,8 @@
 
 #include "../support/stored.h"
 #include "path/block.h"
+#include "path/chain.h"
+#include "run/evidence.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 /* The source's clock begins at 100 s, the wall clock at 2026-11-21T23:02:54Z. */
@@ -378,6 +380,113 @@ Test(output, next_files_statistics_begin_anew)
 	read_back();
 	cr_assert_eq(files[1].statistics[1].dropped, 0);
 	cr_assert_eq(files[1].statistics[1].delivered, 1);
+}
+
+/* ---- evidence ---- */
+
+static struct evidence *evidence;
+static struct chain_entry entry;
+
+static void keep_evidence(void)
+{
+	const struct evidence_config c = {.dir = dir, .stats = stats};
+	struct err err;
+
+	cr_assert_eq(evidence_open(&evidence, &c, &err), 0);
+	cr_assert_eq(evidence_start(evidence, &err), 0, "%s", err.text);
+	config.evidence = evidence;
+}
+
+/* Ends the evidence; the nth entry about a file is in `entry`. */
+static void find_entry(unsigned n)
+{
+	static char line[CHAIN_LINE_MAX + 1], path[64];
+	struct err err;
+	size_t len;
+
+	evidence_close(evidence);
+	evidence = NULL;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, CHAIN_FILE);
+	FILE *f = fopen(path, "re");
+	while (n && chain_read_line(f, line, &len) == 1) {
+		cr_assert_eq(chain_parse(&entry, line, len, &err), 0, "%s", err.text);
+		n -= chain_has_file_hash(entry.event);
+	}
+	(void)fclose(f);
+	cr_assert_eq(n, 0);
+}
+
+Test(output, entry_has_the_packets_and_the_drops_of_its_file)
+{
+	keep_evidence();
+	open_output(1);
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 100; /* before the file */
+	put(10);
+	stats_kpi(stats, 1, 0)->value[KPI_DROPPED_PACKETS] = 7;
+	output_end_file(output);
+	put(4);
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] += 3;
+	output_end_file(output);
+	find_entry(1);
+	cr_expect_eq(entry.event, CHAIN_SEALED);
+	cr_expect_eq(entry.packets, 10);
+	cr_expect_eq(entry.drops, 107);
+	find_entry(2);
+	cr_expect_eq(entry.packets, 4);
+	cr_expect_eq(entry.drops, 3);
+	cr_expect_eq(entry.n_recipients, 1);
+}
+
+/* A file that could not be ended: what is kept of it, and the rest among the drops. */
+Test(output, entry_of_a_broken_file_has_what_was_kept)
+{
+	keep_evidence();
+	open_output(0);
+	put(2000);
+	const uint64_t kept = fate(FATE_KEPT);
+	limit_file_size(1000); /* the chain has room, the file has more than that already */
+	output_end_file(output);
+	limit_file_size(RLIM_INFINITY);
+	find_entry(1);
+	cr_expect_eq(entry.event, CHAIN_BROKEN);
+	cr_expect_gt(kept, 0);
+	cr_expect_eq(entry.packets, (int64_t)fate(FATE_KEPT));
+	cr_expect_eq(entry.drops, 2000 - entry.packets);
+}
+
+/* The list changes while two files are open: each has the entry of those it was sealed for. */
+Test(output, entry_names_whom_its_file_was_sealed_for)
+{
+	const struct output_place place = {.name = "other", .sessions = SESSIONS};
+	struct output_settings changed[OUTPUT_STORES_MAX];
+	char first[64], fingerprint[17];
+	struct output *second;
+	struct err err;
+
+	keep_evidence();
+	open_output(1);
+	cr_assert_eq(output_open(&second, tools, &place, &err), 0);
+	put(3);
+	memcpy(changed, config.settings, sizeof(changed));
+	changed[0].n_recipients = 2;
+	changed[0].recipients[1] = recipient;
+	changed[0].recipients[0].x25519[0] ^= 1;
+	output_tools_set(tools, changed);
+	struct output *const begun = output;
+	output = second;
+	put(3);
+	output = begun;
+	output_end_file(output);
+	output_end_file(second);
+	output_close(second);
+	find_entry(1);
+	seal_recipient_format(&recipient, first);
+	chain_fingerprint(first, fingerprint);
+	cr_assert_eq(entry.n_recipients, 1);
+	cr_expect_str_eq(entry.recipients[0], fingerprint);
+	find_entry(2);
+	cr_assert_eq(entry.n_recipients, 2);
+	cr_expect_str_eq(entry.recipients[1], fingerprint);
 }
 
 /* ---- kept ---- */
