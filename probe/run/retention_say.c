@@ -101,12 +101,12 @@ void retention_say_settings(const struct retention_settings *s)
 		(void)snprintf(value, sizeof(value), "%" PRIu64 " %%", s->free & ~VALUE_PERCENT);
 	else
 		(void)size_text(value, s->free);
-	add(text, sizeof(text), s->free, "when there is free less than", value);
+	add(text, sizeof(text), s->free, "when free space is under", value);
 	for (uint32_t i = 0; i < s->n_stores; i++)
 		if (s->stores[i].size)
 			add(text, sizeof(text), true, s->stores[i].name,
 			    size_text(value, s->stores[i].size));
-	log_line(*text ? "retention: the oldest files are deleted: %s"
+	log_line(*text ? "retention: the oldest files are deleted: %s; 'vxcap pin' keeps a file"
 		       : "retention: no file is deleted, whatever its age and size%s",
 		 text);
 }
