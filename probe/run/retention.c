@@ -111,7 +111,7 @@ static void account(struct retention *r)
 /* ---- deleting ---- */
 
 /* False: it stays. */
-static bool delete (struct retention *r, struct catalogue_file *f, enum retention_reason why)
+static bool delete_file(struct retention *r, struct catalogue_file *f, enum retention_reason why)
 {
 	struct stats_retention *s = r->config.stats;
 	char name[NAME_MAX + 1];
@@ -178,7 +178,7 @@ static void delete_old(struct retention *r, uint64_t now_ns)
 		const struct retention_store *s = store_of(r, f[i].name);
 		if (is_old(s ? s->time_ns : r->settings.time_ns, f[i].end_s, now_s) &&
 		    may_delete(r, &f[i]))
-			(void)delete (r, &f[i], RETENTION_AGE);
+			(void)delete_file(r, &f[i], RETENTION_AGE);
 	}
 }
 
@@ -204,7 +204,7 @@ static bool delete_of_name(struct retention *r, struct catalogue_file **f, uint3
 	for (uint32_t i = 0; i < n; i++)
 		bytes += f[i]->is_gone ? 0 : f[i]->bytes;
 	for (uint32_t i = 0; i < n && bytes > size; i++)
-		if (may_delete(r, f[i]) && delete (r, f[i], RETENTION_SESSION_SIZE))
+		if (may_delete(r, f[i]) && delete_file(r, f[i], RETENTION_SESSION_SIZE))
 			bytes -= f[i]->bytes;
 	return bytes > size;
 }
@@ -248,7 +248,7 @@ static bool delete_over_size(struct retention *r)
 	const uint64_t allowed = size - reserve_of(r, size);
 	for (uint32_t i = 0; i < n && r->bytes > allowed; i++)
 		if (may_delete(r, &f[i]))
-			(void)delete (r, &f[i], RETENTION_SIZE);
+			(void)delete_file(r, &f[i], RETENTION_SIZE);
 	return r->bytes > allowed;
 }
 
@@ -278,7 +278,7 @@ static bool delete_for_space(struct retention *r, bool is_hurried, uint64_t free
 	const uint64_t enough = r->freed + missing;
 	for (uint32_t i = 0; i < n && r->freed < enough; i++)
 		if (may_delete(r, &f[i]))
-			(void)delete (r, &f[i], why);
+			(void)delete_file(r, &f[i], why);
 	return r->freed < enough;
 }
 

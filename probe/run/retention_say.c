@@ -88,9 +88,20 @@ static void add(char *text, size_t cap, bool is_set, const char *what, const cha
 		(void)snprintf(text + len, cap - len, "%s%s %s", len ? ", " : "", what, value);
 }
 
+static void add_store(char *text, size_t cap, const struct retention_store *s)
+{
+	char what[96], value[32];
+
+	(void)snprintf(what, sizeof(what), "of %s over", s->name);
+	add(text, cap, s->size, what, size_text(value, s->size));
+	(void)snprintf(what, sizeof(what), "of %s after", s->name);
+	(void)snprintf(value, sizeof(value), "%" PRIu64 " s", s->time_ns / SECOND_NS);
+	add(text, cap, s->time_ns, what, value);
+}
+
 void retention_say_settings(const struct retention_settings *s)
 {
-	char text[256] = "", value[32];
+	char text[2048] = "", value[32]; /* limits of 16 stores */
 
 	add(text, sizeof(text), s->size, "over", size_text(value, s->size));
 	add(text, sizeof(text), s->session_size, "of one NAME over",
@@ -103,9 +114,7 @@ void retention_say_settings(const struct retention_settings *s)
 		(void)size_text(value, s->free);
 	add(text, sizeof(text), s->free, "when free space is under", value);
 	for (uint32_t i = 0; i < s->n_stores; i++)
-		if (s->stores[i].size)
-			add(text, sizeof(text), true, s->stores[i].name,
-			    size_text(value, s->stores[i].size));
+		add_store(text, sizeof(text), &s->stores[i]);
 	log_line(*text ? "retention: the oldest files are deleted: %s; 'vxcap pin' keeps a file"
 		       : "retention: no file is deleted, whatever its age and size%s",
 		 text);
