@@ -59,8 +59,8 @@ int names_send(const struct names *names, int *fd, struct err *err);
 int names_map(struct names **out, int fd, struct err *err);
 size_t names_memory(const struct names *names);
 
-/* Whether it is of the form <address>-<number>[.<generation>], which are the NAMEs of sessions without
- * a name. */
+/* Whether it is of the form <address>-<number>[.<generation>], which are the NAMEs of sessions
+ * without a name. */
 bool names_is_automatic(const char *name);
 /* The entry of a session at an instant. False: there is none. *change_ns in either case: until when
  * this answer holds (the next from or until of that session), or NAMES_NEVER. */

@@ -20,7 +20,7 @@ int naming_open(struct naming **out, struct err *err);
 /* Takes NULL. Closes its names. */
 void naming_close(struct naming *naming);
 /* Before any names: what stores are called, from number 0, the default one. Lent. */
-void naming_set_stores(struct naming *naming, const char *const *stores, uint32_t n);
+void naming_set_stores(struct naming *naming, const char *const *stores, uint32_t n_stores);
 /* names (NULL: none) is the naming's from now on. unknown: of sessions that it does not have. */
 void naming_set(struct naming *naming, struct names *names, enum session_policy unknown);
 

@@ -96,9 +96,9 @@ Test(plan, leaves_room_for_sessions_that_a_reload_adds)
 
 Test(plan, bounds_the_memory_of_all_that_has_a_limit)
 {
-	const char *const more[] = {"--workers 5 ",          "--chunks 17",
-				    "--chunk-size 2MiB",     "--flows-max 70000",
-				    "--sessions-max 5000",   "--series-max 110000",
+	const char *const more[] = {"--workers 5 ",         "--chunks 17",
+				    "--chunk-size 2MiB",    "--flows-max 70000",
+				    "--sessions-max 5000",  "--series-max 110000",
 				    "--histograms-max 5000"};
 	const uint64_t usual = bound("--workers 4");
 
