@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """tamper: alters a store and its chain in every way there is, and wants each to be named.
 
-    tamper.py VXCAP FOLDER TIMES
+    tamper.py VXCAP FOLDER TIMES EVERY
 
 Each time in a copy of FOLDER; vxcap verify and the judge (chain.py) must both name what was touched,
-vxcap an altered entry or file that alone. TIMES: places altered in each file and entry. The attacker
-holds the folder and the key file; the head, where it is needed, was anchored elsewhere before."""
+vxcap an altered entry or file that alone. TIMES: places altered in each file and entry; EVERY: of how many
+files and entries one is taken, 1 is all. The attacker holds the folder and the key file; the head, where it is
+needed, was anchored elsewhere before."""
 
 import json
 import os
@@ -98,8 +99,8 @@ def altered_line(line, rng):
     return line[:at] + bytes([rng.choice([c for c in range(0x20, 0x7F) if c != line[at]])]) + line[at + 1:]
 
 
-def tamper_files(t, times, rng):
-    for name in t.files:
+def tamper_files(t, times, every, rng):
+    for name in t.files[::every]:
         data = (t.original / name).read_bytes()
         for _ in range(times):
             copy = t.copy()
@@ -123,9 +124,14 @@ def tamper_files(t, times, rng):
         t.expect(f"swapped files, {name} and {other}", copy, {name, other}, exact=True)
 
 
-def tamper_entries(t, times, rng):
+def some(lines, every):
+    """(number, line): of the first and the last, and of some between."""
+    return [(i, line) for i, line in enumerate(lines) if i % every == 0 or i + 1 == len(lines)]
+
+
+def tamper_entries(t, times, every, rng):
     n = len(t.lines)
-    for i, line in enumerate(t.lines):
+    for i, line in some(t.lines, every):
         for _ in range(times):
             copy = t.copy()
             copy.write_chain(t.lines[:i] + [altered_line(line, rng)] + t.lines[i + 1:])
@@ -176,9 +182,9 @@ def fabricate(t, copy, i, changes, first_secret):
     return lines
 
 
-def tamper_with_key(t, rng):
+def tamper_with_key(t, every, rng):
     """All that the probe holds at the end: no entry before can be changed unseen."""
-    for i, line in enumerate(t.lines):
+    for i, line in some(t.lines, every):
         entry = json.loads(line)
         changes = {"time": "2026-01-01T00:00:00.000000000Z"}
         name = entry.get("file") if entry["event"] in chain.CONTENT else None
@@ -201,9 +207,9 @@ def tamper_with_key(t, rng):
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
-    vxcap, original, times = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    vxcap, original, times, every = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     rng = random.Random(13)
     with tempfile.TemporaryDirectory(dir=original.parent) as scratch:
         t = Tamper(vxcap, original, scratch)
@@ -211,9 +217,9 @@ def main():
         if t.verify(clean.folder, {"head", "key"}) or chain.judge(clean.folder, t.head, t.first_key):
             sys.exit(f"tamper: the untouched store is not clean: {chain.judge(clean.folder, t.head)}")
         clean.close()
-        tamper_files(t, times, rng)
-        tamper_entries(t, times, rng)
-        tamper_with_key(t, rng)
+        tamper_files(t, times, every, rng)
+        tamper_entries(t, times, every, rng)
+        tamper_with_key(t, every, rng)
     for what, n in counts.items():
         print(f"  {what}: {n}/{n} named")
     print(f"{sum(counts.values())}/{sum(counts.values())}")
