@@ -87,7 +87,7 @@ def run(build, capture, recipient, folder, at, how):
     env = {**os.environ, "LD_PRELOAD": f"{build}/failing.so", "FAIL_DIR": f"{folder}/out", "FAIL_AT": str(at),
            "FAIL_HOW": how, "FAIL_COUNT": f"{folder}/calls"}
     done = subprocess.run([f"{build}/vxprobe", "read", capture, "-o", f"{folder}/out", "-r", recipient, "--metrics",
-                           f"{folder}/metrics", "--rotate-size", "64KiB", "--rotate-time", "10s"], env=env, check=False,
+                           f"{folder}/metrics", "--rotate-size", "512KiB", "--rotate-time", "10m"], env=env, check=False,
                           capture_output=True, text=True, timeout=120)
     return done.returncode, done.stderr
 
