@@ -11,6 +11,8 @@
 #include <openssl/rand.h>
 
 #define SECOND_NS UINT64_C(1000000000)
+/* Of a line that is none, read at once. */
+#define GARBAGE_MAX (8 * CHAIN_LINE_MAX)
 /* No chain gets so long, and sums with it do not overflow. */
 #define SEQUENCE_MAX (INT64_C(1) << 53)
 
@@ -280,20 +282,17 @@ int chain_sign(struct chain_signer *s, struct chain_entry *e, char *out, size_t 
 
 int chain_read_line(FILE *file, char out[static CHAIN_LINE_MAX + 1], size_t *len)
 {
-	bool fits = true;
-	int c;
+	size_t n = 0;
+	int c = 0;
 
-	*len = 0;
-	while ((c = getc_unlocked(file)) != EOF && c != '\n') {
+	/* A terabyte without a newline is made in a millisecond. */
+	for (*len = 0; n < GARBAGE_MAX && (c = getc_unlocked(file)) != EOF && c != '\n'; n++)
 		if (*len < CHAIN_LINE_MAX)
 			out[(*len)++] = (char)c;
-		else
-			fits = false;
-	}
 	out[*len] = 0;
 	if (ferror(file))
 		return -EIO;
-	if (!fits)
+	if (n > CHAIN_LINE_MAX)
 		return -EBADMSG;
 	if (c == '\n')
 		return 1;

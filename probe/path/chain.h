@@ -94,7 +94,8 @@ int chain_sign(struct chain_signer *signer, struct chain_entry *entry, char *out
 /* ---- reading ---- */
 
 /* Next line without its newline. 1: a whole one; 0: the end; -EBADMSG: longer than CHAIN_LINE_MAX,
- * out has its beginning; -ENODATA: the last one, without a newline; -EIO. */
+ * out has its beginning (of 64 KiB of it: what follows is the next line); -ENODATA: the last
+ * one, without a newline; -EIO. */
 int chain_read_line(FILE *file, char out[static CHAIN_LINE_MAX + 1], size_t *len);
 /* -EBADMSG: no entry, with why. Does not look at the signature. *out is undefined then. */
 int chain_parse(struct chain_entry *out, const char *line, size_t len, struct err *err);

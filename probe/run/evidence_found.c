@@ -12,6 +12,8 @@
 
 /* Once it is to end, files that lay there are read for so long. */
 #define LAST_NS UINT64_C(2000000000)
+/* Lines of the chain, about 10 us each, before what was told meanwhile is looked at. */
+#define LINES_AT_ONCE 1024
 
 static struct listed id_of(const char *name)
 {
@@ -69,35 +71,45 @@ int evidence_list(struct evidence *e, struct err *err)
 	return 0;
 }
 
-/* Those that the chain has. Whether it says so rightly is for the reader to see. */
-static void strike_known(struct evidence *e)
+/* Who stops the probe waits for it. */
+static bool may_go_on(struct evidence *e)
+{
+	return evidence_serve(e) || clock_monotonic_ns() - e->ends_ns < LAST_NS;
+}
+
+static void strike(struct evidence *e, const char *line, size_t len)
+{
+	struct err err;
+
+	if (chain_parse(&e->found, line, len, &err))
+		return;
+	struct listed *known = find_listed(e, e->found.file);
+	if (known)
+		known->is_known = true;
+}
+
+/* Those that the chain has. Whether it says so rightly is for the reader to see. False: it cannot
+ * be read, or not in the time there was: a file must not be entered twice. */
+static bool strike_known(struct evidence *e)
 {
 	const int fd = openat(e->dir_fd, CHAIN_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	char *line = malloc(CHAIN_LINE_MAX + 1);
-	struct err err;
+	bool goes_on = file && line;
 	size_t len;
 	int ret;
 
-	while (file && line && e->n_listed && (ret = chain_read_line(file, line, &len)) &&
-	       ret != -EIO) {
-		if (ret < 0 || chain_parse(&e->entry, line, len, &err))
-			continue;
-		struct listed *known = find_listed(e, e->entry.file);
-		if (known)
-			known->is_known = true;
+	for (unsigned n = 1; goes_on && (ret = chain_read_line(file, line, &len)); n++) {
+		if (ret > 0)
+			strike(e, line, len);
+		goes_on = ret != -EIO && (n % LINES_AT_ONCE || may_go_on(e));
 	}
 	free(line);
 	if (file)
 		(void)fclose(file);
 	else if (fd >= 0)
 		(void)close(fd);
-}
-
-/* Who stops the probe waits for it. */
-static bool may_go_on(struct evidence *e)
-{
-	return evidence_serve(e) || clock_monotonic_ns() - e->ends_ns < LAST_NS;
+	return goes_on;
 }
 
 /* What is told meanwhile does not wait: a file that lies there may be a terabyte of holes. */
@@ -134,8 +146,8 @@ void evidence_enter_found(struct evidence *e)
 {
 	DIR *dir = open_listing(e);
 
-	strike_known(e);
-	for (const struct dirent *d; dir && may_go_on(e) && (d = readdir(dir));) {
+	const bool goes_on = !e->n_listed || strike_known(e);
+	for (const struct dirent *d; dir && goes_on && may_go_on(e) && (d = readdir(dir));) {
 		struct listed *found =
 			chain_is_stored(d->d_name) ? find_listed(e, d->d_name) : NULL;
 		if (found && !found->is_known)
@@ -143,8 +155,7 @@ void evidence_enter_found(struct evidence *e)
 	}
 	if (dir)
 		(void)closedir(dir);
-	if (e->ends_ns)
-		say_left(e);
+	say_left(e);
 	if (e->n_unlisted)
 		evidence_enter_missed(e, e->n_unlisted);
 	free(e->listed);

@@ -284,6 +284,19 @@ Test(chain, tells_how_a_line_ends)
 	(void)fclose(f);
 }
 
+Test(chain, reads_what_never_ends_in_pieces)
+{
+	static char text[5 << 15];
+	FILE *f = file_of(text, sizeof(text));
+
+	cr_expect_eq(chain_read_line(f, line, &len), -EBADMSG);
+	cr_expect_eq(ftell(f), 1 << 16);
+	cr_expect_eq(chain_read_line(f, line, &len), -EBADMSG);
+	cr_expect_eq(chain_read_line(f, line, &len), -EBADMSG);
+	cr_expect_eq(chain_read_line(f, line, &len), 0);
+	(void)fclose(f);
+}
+
 Test(chain, gives_the_beginning_of_a_line_that_is_too_long)
 {
 	char *text = malloc(3 * CHAIN_LINE_MAX);

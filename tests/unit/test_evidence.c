@@ -270,6 +270,27 @@ Test(evidence, serves_and_ends_while_it_reads_what_lay_there)
 	cr_expect_not_null(only(CHAIN_STOP));
 }
 
+/* As above, of the chain. */
+Test(evidence, serves_and_ends_while_it_reads_a_chain_of_holes)
+{
+	struct timespec from, to;
+
+	begin();
+	finish();
+	put("a_000001_x.pcapng.zst", "lay there");
+	cr_assert_eq(truncate(path_of(CHAIN_FILE), (off_t)1 << 40), 0);
+	begin();
+	put("a_000002_x.pcapng.zst", "content");
+	tell_sealed("a_000002_x.pcapng.zst", 7);
+	cr_expect(evidence_settle(evidence, PATIENCE));
+	(void)clock_gettime(CLOCK_MONOTONIC, &from);
+	evidence_close(evidence);
+	evidence = NULL;
+	(void)clock_gettime(CLOCK_MONOTONIC, &to);
+	cr_expect_lt(to.tv_sec - from.tv_sec, 10);
+	cr_expect_eq(stats->evidence.entries, 2 + 3);
+}
+
 /* Its size tells that it is not what was written. */
 Test(evidence, does_not_read_a_file_of_another_size)
 {
