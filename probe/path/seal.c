@@ -107,38 +107,54 @@ size_t seal_header(struct seal *seal, uint8_t *out)
 	return seal->header_len;
 }
 
-/* Seals what is held and counts on, also after a failure: no IV is used twice. */
-static int seal_chunk(struct seal *seal, bool is_last, uint8_t *out, size_t *out_len)
+/* Seals one chunk and counts on, also after a failure: no IV is used twice. */
+static int seal_chunk(struct seal *seal, const uint8_t *in, size_t len, bool is_last, uint8_t *out,
+		      size_t *out_len)
 {
 	uint8_t iv[SEAL_IV];
 
 	seal_key_iv(seal->chunk++, is_last, iv);
-	const int ret = seal_key_encrypt(seal->cipher, seal->key, iv, seal->plain, seal->held, out);
-	*out_len = ret ? 0 : seal->held + SEAL_TAG;
-	seal->held = 0;
+	const int ret = seal_key_encrypt(seal->cipher, seal->key, iv, in, len, out);
+	*out_len += ret ? 0 : len + SEAL_TAG;
 	return ret;
+}
+
+static int seal_held(struct seal *seal, bool is_last, uint8_t *out, size_t *out_len)
+{
+	const size_t len = seal->held;
+
+	seal->held = 0;
+	return seal_chunk(seal, seal->plain, len, is_last, out, out_len);
+}
+
+/* Takes some of in. A full chunk is given only when more follows: it is not the last. One that is
+ * whole in in is not copied first. */
+static int seal_some(struct seal *seal, const uint8_t *in, size_t len, size_t *taken, uint8_t *out,
+		     size_t *out_len)
+{
+	*taken = 0;
+	if (seal->held == SEAL_CHUNK)
+		return seal_held(seal, false, out, out_len);
+	if (!seal->held && len > SEAL_CHUNK) {
+		*taken = SEAL_CHUNK;
+		return seal_chunk(seal, in, SEAL_CHUNK, false, out, out_len);
+	}
+	const size_t room = SEAL_CHUNK - seal->held;
+	*taken = len < room ? len : room;
+	memcpy(seal->plain + seal->held, in, *taken);
+	seal->held += *taken;
+	return 0;
 }
 
 int seal_update(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out, size_t *out_len)
 {
-	size_t total = 0;
+	size_t total = 0, taken;
 
 	assert(!seal->is_ended);
-	while (len > 0) {
-		/* A full chunk is given only now, when more follows: it is not the last. */
-		if (seal->held == SEAL_CHUNK) {
-			size_t n = 0;
-			const int ret = seal_chunk(seal, false, out + total, &n);
-			if (ret)
-				return ret;
-			total += n;
-		}
-		const size_t room = SEAL_CHUNK - seal->held;
-		const size_t take = len < room ? len : room;
-		memcpy(seal->plain + seal->held, in, take);
-		seal->held += take;
-		in += take;
-		len -= take;
+	for (size_t at = 0; at < len; at += taken) {
+		const int ret = seal_some(seal, in + at, len - at, &taken, out + total, &total);
+		if (ret)
+			return ret;
 	}
 	*out_len = total;
 	return 0;
@@ -148,5 +164,6 @@ int seal_final(struct seal *seal, uint8_t *out, size_t *out_len)
 {
 	assert(!seal->is_ended);
 	seal->is_ended = true;
-	return seal_chunk(seal, true, out, out_len);
+	*out_len = 0;
+	return seal_held(seal, true, out, out_len);
 }
