@@ -123,6 +123,23 @@ Test(pack_keys, every_kind_of_packet_has_its_flow_and_addresses)
 	cr_assert_eq(pack_keys_missing(keys), 0);
 }
 
+Test(pack_keys, many_packets_at_once_are_all_there)
+{
+	char from[16];
+
+	for (unsigned i = 0; i < 200; i++) {
+		(void)snprintf(from, sizeof(from), "10.1.0.%u", i % 100);
+		add_udp(from, "10.0.0.2", (uint16_t)(1000 + i), 53);
+	}
+	take();
+	for (unsigned i = 0; i < 200; i++) {
+		(void)snprintf(from, sizeof(from), "10.1.0.%u", i % 100);
+		cr_assert(has_flow(17, "10.0.0.2", from, 53, 1000 + (int)i), "flow %u", i);
+		cr_assert(has_address(from), "address %u", i);
+	}
+	cr_assert_eq(filter_len, (200 + 101) * PACK_KEYS_BITS / 8 + 1);
+}
+
 Test(pack_keys, what_travels_inside_gtpu_is_there_as_well)
 {
 	struct build b = build_payload(30);
