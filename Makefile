@@ -113,7 +113,7 @@ everything: all $(B)/unit $(B)/conform-xdp $(B)/cut $(B)/events $(B)/sealed $(B)
 check: everything deps-check
 	tests/run $(B)
 
-accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/retain $(B)/failing.so $(B)/bench_kpi $(B)/mixgen deps-accept
+accept: all $(B)/unit $(B)/events $(B)/sealed $(B)/retain $(B)/failing.so $(B)/bench_writer $(B)/bench_kpi $(B)/mixgen deps-accept
 	tests/accept/$(or $(L),$(error which line? make accept L=P1, or another of tests/accept)) $(B)
 
 demo: all deps-demo

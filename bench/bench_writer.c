@@ -1,13 +1,15 @@
 /*
- * bench_writer [CAPTURE...]: what pack and seal cost over bare libzstd and EVP ChaCha20-Poly1305,
- * on the same blocks, level and frame size. CAPTURE: plain packets, repeated until 64 MiB of blocks
- * are there; without, mixes made in memory: bulk transfers of 1,500 bytes, signalling of 150 bytes
- * between peers in turn, and a new flow in every packet. One line of JSON each: median CPU ns per
- * packet of 9 rounds, ours and the bare ones in turn, and the median of what a round's bare one
- * took of ours.
+ * bench_writer [--short] [CAPTURE...]: what pack and seal cost over bare libzstd and EVP
+ * ChaCha20-Poly1305, on the same blocks, level and frame size. Inputs of 64 MiB of blocks: the
+ * plain packets of all CAPTUREs, one file after the other, and one packet of each in turn; and
+ * mixes made in memory: bulk transfers of 1,500 bytes, signalling of 150 bytes between peers in
+ * turn, and a new flow in every packet. One line of JSON each: median CPU ns per packet of 9
+ * rounds, ours and the bare ones in turn, and the median of what a round's bare one took of ours.
+ * --short: the first input alone, 3 rounds.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #define INPUT_LEN (64u << 20)
 #define FRAME_LEN (1u << 20)
 #define ROUNDS    9
+#define SHORT     3
 #define CHUNK     65536
 
 static const struct packer_config CONFIG = {.frame_len = FRAME_LEN,
@@ -35,6 +38,7 @@ static size_t input_len;
 static uint32_t packets;
 static uint8_t *sealed, *pending;
 static volatile size_t sink;
+static int rounds = ROUNDS;
 
 static void die(const char *what)
 {
@@ -104,25 +108,45 @@ static void make_mix(uint32_t len, uint32_t flows, uint32_t run, uint8_t proto)
 	}
 }
 
-static void read_capture(const char *path)
+/* False: the file has no more, and is closed. */
+static bool add_next(struct capfile **file)
 {
-	struct capfile *file;
 	struct capfile_packet p;
 	struct err err;
 
-	input_len = packets = 0;
-	while (input_len < INPUT_LEN) {
-		const size_t before = input_len;
-
-		if (capfile_open(&file, path, &err))
-			die(err.text);
-		while (input_len < INPUT_LEN && !capfile_next(file, &p, &err))
-			if (p.cap_len < 65536)
-				add(p.data, p.cap_len);
-		capfile_close(file);
-		if (input_len == before)
-			die("an empty capture");
+	if (capfile_next(*file, &p, &err)) {
+		capfile_close(*file);
+		*file = NULL;
+		return false;
 	}
+	if (p.linktype == 1 && p.cap_len < 65536 && input_len < INPUT_LEN)
+		add(p.data, p.cap_len);
+	return true;
+}
+
+/* Again and again. in_turn: a packet of each, else all of each. */
+static void read_captures(char **path, int n, bool in_turn)
+{
+	struct capfile **file = calloc((size_t)n, sizeof(struct capfile *));
+	struct err err;
+
+	input_len = packets = 0;
+	while (input_len < INPUT_LEN && file) {
+		int open = n;
+		for (int i = 0; i < n; i++)
+			if (capfile_open(&file[i], path[i], &err))
+				die(err.text);
+		while (open > 0)
+			for (int i = 0; i < n; i++)
+				while (file[i]) {
+					open -= !add_next(&file[i]);
+					if (in_turn)
+						break;
+				}
+		if (!packets)
+			die("no packet in the captures");
+	}
+	free(file);
 }
 
 /* ---- ours ---- */
@@ -236,8 +260,8 @@ static int by_value(const void *a, const void *b)
 
 static double median(double *value)
 {
-	qsort(value, ROUNDS, sizeof(*value), by_value);
-	return value[ROUNDS / 2];
+	qsort(value, (size_t)rounds, sizeof(*value), by_value);
+	return value[rounds / 2];
 }
 
 static void measure(const char *name)
@@ -246,7 +270,7 @@ static void measure(const char *name)
 
 	run_ours();
 	run_bare();
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		ours[i] = timed(run_ours);
 		bare[i] = timed(run_bare);
 		share[i] = bare[i] / ours[i];
@@ -255,6 +279,18 @@ static void measure(const char *name)
 	       "\"bare_ns\": %.1f, \"share\": %.3f}\n",
 	       name, packets, input_len, median(ours), median(bare), median(share));
 	fflush(stdout);
+}
+
+static void measure_mixes(void)
+{
+	make_mix(1500, 200, 8, 6);
+	measure("1500 bytes");
+	make_mix(150, 300, 1, 132);
+	measure("150 bytes, 300 flows");
+	make_mix(150, 2000, 1, 132);
+	measure("150 bytes, 2,000 flows");
+	make_mix(150, 1u << 24, 1, 17);
+	measure("150 bytes, a new flow each");
 }
 
 int main(int argc, char **argv)
@@ -269,19 +305,20 @@ int main(int argc, char **argv)
 	    seal_identity_recipient(&identity, &recipient))
 		die("out of memory");
 	open_bare();
-	for (int i = 1; i < argc; i++) {
-		read_capture(argv[i]);
-		measure(argv[i]);
+	const bool is_short = argc > 1 && !strcmp(argv[1], "--short");
+	rounds = is_short ? SHORT : ROUNDS;
+	argv += 1 + is_short;
+	argc -= 1 + is_short;
+	if (argc) {
+		read_captures(argv, argc, false);
+		measure("captures");
 	}
-	if (argc == 1) {
-		make_mix(1500, 200, 8, 6);
-		measure("1500 bytes");
-		make_mix(150, 300, 1, 132);
-		measure("150 bytes, 300 flows");
-		make_mix(150, 2000, 1, 132);
-		measure("150 bytes, 2,000 flows");
-		make_mix(150, 1u << 24, 1, 17);
-		measure("150 bytes, a new flow each");
+	if (is_short)
+		return 0;
+	if (argc) {
+		read_captures(argv, argc, true);
+		measure("captures in turn");
 	}
+	measure_mixes();
 	return 0;
 }
