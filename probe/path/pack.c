@@ -47,6 +47,7 @@ struct pack {
 	size_t tail_len, tail_cap, filters_len;
 	uint8_t *definitions;
 	size_t definitions_len, definitions_cap;
+	size_t told_tail, told_definitions; /* of tail and definitions, by pack_news */
 	bool is_finished;
 };
 
@@ -211,7 +212,7 @@ int pack_open(struct pack **out, struct packer *packer, struct err *err)
 	pack->packer = packer;
 	pack->frame = EMPTY_FRAME;
 	pack->sessions_begin = SIZE_MAX;
-	pack->tail_len = PACK_INDEX_HEAD;
+	pack->tail_len = pack->told_tail = PACK_INDEX_HEAD;
 	const int ret = pack_alloc(pack, err);
 	if (ret) {
 		pack_close(pack);
@@ -424,14 +425,36 @@ static uint8_t *put_index(struct pack *pack)
 	return end + pack->definitions_len;
 }
 
+static uint8_t *put_lengths(uint8_t *p, const struct lengths *lengths)
+{
+	return put32(put32(p, lengths->packed), lengths->raw);
+}
+
+int pack_news(struct pack *pack, uint8_t *out, size_t cap, size_t *len)
+{
+	const size_t record = pack->tail_len - pack->told_tail;
+	const size_t definitions = pack->definitions_len - pack->told_definitions;
+	const size_t want = PACK_SEEK_ENTRY + record + definitions;
+
+	assert(pack->n_frames > 0 && record > 0);
+	if (want > cap)
+		return -ENOBUFS;
+	uint8_t *p = put_lengths(out, &pack->index[pack->n_frames - 1]);
+	memcpy(p, pack->tail + pack->told_tail, record);
+	if (definitions)
+		memcpy(p + record, pack->definitions + pack->told_definitions, definitions);
+	pack->told_tail = pack->tail_len;
+	pack->told_definitions = pack->definitions_len;
+	*len = want;
+	return 0;
+}
+
 static uint8_t *put_seek_table(uint8_t *p, const struct pack *pack)
 {
 	p = put32(p, PACK_SEEK_MAGIC);
 	p = put32(p, pack->n_frames * PACK_SEEK_ENTRY + PACK_SEEK_END);
-	for (size_t i = 0; i < pack->n_frames; i++) {
-		p = put32(p, pack->index[i].packed);
-		p = put32(p, pack->index[i].raw);
-	}
+	for (size_t i = 0; i < pack->n_frames; i++)
+		p = put_lengths(p, &pack->index[i]);
 	p = put32(p, pack->n_frames);
 	*p++ = 0; /* descriptor: no checksums, the frames have their own */
 	return put32(p, PACK_SEEK_END_MAGIC);

@@ -82,6 +82,9 @@ size_t pack_pending(const struct pack *pack);
 int pack_flush(struct pack *pack, const uint8_t **out, size_t *len);
 /* Gives padding, PACK_PADDING_MIN to PACK_PADDING_MAX bytes that readers skip; else as above. */
 int pack_pad(struct pack *pack, size_t len, const uint8_t **out);
+/* What the index got by the last pack_flush or pack_pad that gave bytes, as an entry of the index
+ * beside the open file (pack_index.h), into cap bytes. -ENOBUFS: they are too few. */
+int pack_news(struct pack *pack, uint8_t *out, size_t cap, size_t *len);
 /* The index and the seek table, lent until pack_close. Nothing may follow. Flush first. -ENOMEM. */
 int pack_finish(struct pack *pack, const uint8_t **out, size_t *len);
 
@@ -111,6 +114,12 @@ struct unpack;
  * made as above (a frame over PACK_FRAME_MAX, a block over two frames, a second section). source is
  * copied. */
 int unpack_open(struct unpack **out, const struct unpack_source *source, struct err *err);
+/* The same of a file that is open: entries (its own from now on) are the index beside it, as in
+ * pack_index.h, opened. Frames up to the source's size are as they say; what is behind the last
+ * entry is read. A frame that is not all there counts, under its whole length and without packets,
+ * until unpack_settle. An entry that cannot be, and those behind it, count as not there. */
+int unpack_open_part(struct unpack **out, const struct unpack_source *source, uint8_t **entries,
+		     size_t len, struct err *err);
 /* Takes NULL. */
 void unpack_close(struct unpack *unpack);
 
@@ -118,6 +127,11 @@ void unpack_close(struct unpack *unpack);
 bool unpack_is_indexed(const struct unpack *unpack);
 /* True when the stream ends inside a frame. */
 bool unpack_is_cut(const struct unpack *unpack);
+
+/* True when frame i is not all there, and not read yet; settle then reads what there is: it becomes
+ * as long as its whole blocks, or there is one frame less. Errors as of unpack_open. */
+bool unpack_is_unsettled(const struct unpack *unpack, unsigned i);
+int unpack_settle(struct unpack *unpack, struct err *err);
 
 unsigned unpack_frames(const struct unpack *unpack);
 const struct unpack_frame *unpack_frame(const struct unpack *unpack, unsigned i);

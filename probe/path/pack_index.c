@@ -198,3 +198,78 @@ int pack_index_read(struct unpack *unpack, struct err *err)
 	unpack->is_indexed = index_parse(unpack, unpack->index, (size_t)index_len);
 	return 0;
 }
+
+/* ---- beside an open file ---- */
+
+static bool add_definitions(struct unpack *unpack, const uint8_t *definitions, size_t len)
+{
+	if (len > PACK_DEFINITIONS_MAX - unpack->definitions_len ||
+	    array_grow((void **)&unpack->definitions, &unpack->definitions_cap,
+		       unpack->definitions_len + len, 1))
+		return false;
+	if (len)
+		memcpy(unpack->definitions + unpack->definitions_len, definitions, len);
+	unpack->definitions_len += len;
+	return true;
+}
+
+/* Takes the entry of the frame at offset. False: it contradicts itself, or there is no room. */
+static bool entry_parse(struct unpack *unpack, const uint8_t *entry, size_t len, uint64_t offset)
+{
+	const uint8_t *p = entry + PACK_SEEK_ENTRY, *const end = entry + len;
+
+	if (len < PACK_SEEK_ENTRY || unpack->n_frames == PACK_FRAMES_MAX ||
+	    array_grow((void **)&unpack->frames, &unpack->frames_cap, unpack->n_frames + 1,
+		       sizeof(*unpack->frames)))
+		return false;
+	struct unpack_frame frame = {.offset = offset,
+				     .len = pack_get32(entry),
+				     .raw_len = pack_get32(entry + 4),
+				     .number = (uint32_t)unpack->n_frames};
+	if (!record_parse(&frame, &p, end) || !add_definitions(unpack, p, (size_t)(end - p)))
+		return false;
+	unpack->frames[unpack->n_frames++] = frame;
+	return true;
+}
+
+/* The last frame is longer than the source. */
+static void keep_part(struct unpack *unpack, uint64_t offset, size_t definitions_len)
+{
+	struct unpack_frame *const last = &unpack->frames[unpack->n_frames - 1];
+
+	last->len = (uint32_t)(unpack->source.size - offset);
+	last->packets = 0;
+	unpack->is_cut = unpack->is_unsettled = last->len > 0 && last->raw_len > 0;
+	unpack->settled_len = definitions_len;
+	if (unpack->is_unsettled)
+		return;
+	unpack->n_frames--;
+	unpack->definitions_len = definitions_len;
+}
+
+uint64_t pack_index_read_entries(struct unpack *unpack, size_t len)
+{
+	const uint8_t *p = unpack->index;
+	uint64_t offset = 0;
+
+	for (size_t entry_len; len >= 4; p += 4 + entry_len, len -= 4 + entry_len) {
+		const size_t before = unpack->definitions_len;
+
+		entry_len = pack_get32(p);
+		if (entry_len > len - 4 || !entry_parse(unpack, p + 4, entry_len, offset))
+			break;
+		const uint32_t frame_len = unpack->frames[unpack->n_frames - 1].len;
+		if (frame_len > unpack->source.size - offset) {
+			keep_part(unpack, offset, before);
+			break;
+		}
+		offset += frame_len;
+	}
+	if (!definitions_are_sound(unpack->definitions, unpack->definitions_len)) {
+		unpack->n_frames = unpack->definitions_len = 0;
+		unpack->is_cut = unpack->is_unsettled = false;
+		return 0;
+	}
+	forget_padding(unpack);
+	return offset;
+}

@@ -23,6 +23,16 @@
  * The lengths in the seek table sum to where the index begins. Padding (pack_pad) is a skippable
  * frame between others: it is in the table with raw length 0, and in the index without packets.
  *
+ * Beside a file that is open, entries say what its index will have: a chain of
+ *
+ *   u32 len | an entry of len bytes (sealed: with its tag, seal_index_entry)
+ *
+ *   +0    u32 compressed length | u32 raw length      of the next frame, padding too
+ *   +8    its record
+ *         the definitions that came since the entry before, up to the end
+ *
+ * An entry is written before the bytes of its frame, so entries can be ahead of the file.
+ *
  * Internal to pack*.c. What a stored file says is checked against its length before it is used.
  */
 #pragma once
@@ -58,7 +68,9 @@ struct unpack {
 	uint8_t *definitions;
 	size_t definitions_len, definitions_cap;
 	bool is_indexed;
-	bool is_cut; /* the last of frames is cut */
+	bool is_cut;        /* the last of frames is cut */
+	bool is_unsettled;  /* and stands for what was not read yet */
+	size_t settled_len; /* then: of definitions, those before it */
 };
 
 static inline uint32_t pack_get32(const uint8_t *p)
@@ -87,5 +99,8 @@ static inline size_t pack_sessions_len(const uint8_t *record)
 
 /* Sets is_indexed, and if so frames and definitions. An error is of the source or of memory. */
 int pack_index_read(struct unpack *unpack, struct err *err);
+/* Frames and definitions as the entries in unpack->index say, of len bytes. Returns where the
+ * frames end that are whole; what is behind them was not read, also if it is_unsettled. */
+uint64_t pack_index_read_entries(struct unpack *unpack, size_t len);
 /* Of a source that gave ret at offset; returns it. */
 int pack_index_err(struct err *err, int ret, uint64_t offset);

@@ -17,6 +17,7 @@
 #define INPUT_LEN (128u << 10)
 /* Room for the first frame of a pass, before it grows; all frames of vxprobe's share it. */
 #define SCAN_LEN (64u << 10)
+
 /* ---- a stream, decompressed piece by piece ---- */
 
 struct input {
@@ -231,15 +232,30 @@ static int scan_frame(struct scan *scan, struct err *err)
 	return 0;
 }
 
-static int scan_all(struct unpack *unpack, struct err *err)
+/* What blocks before them have defined. */
+static int read_definitions(struct scan *scan, struct err *err)
+{
+	const uint8_t *p = scan->unpack->definitions;
+	size_t used;
+	int ret = 0;
+
+	for (size_t len = scan->unpack->definitions_len; len > 0 && !ret; p += used, len -= used) {
+		struct block block;
+		ret = block_read(scan->reader, p, len, &block, &used, err);
+	}
+	return ret;
+}
+
+/* All frames from offset on, behind those that are known. */
+static int scan_from(struct unpack *unpack, uint64_t offset, struct err *err)
 {
 	struct scan scan = {.unpack = unpack};
-	int ret = input_open(&scan.input, unpack, 0, unpack->source.size, err);
+	int ret = input_open(&scan.input, unpack, offset, unpack->source.size, err);
 
-	unpack->n_frames = 0;
-	unpack->definitions_len = 0;
 	if (!ret)
 		ret = block_reader_open(&scan.reader, err);
+	if (!ret)
+		ret = read_definitions(&scan, err);
 	while (!ret && !input_is_at_end(scan.input))
 		ret = scan_frame(&scan, err);
 	if (scan.reader)
@@ -247,6 +263,13 @@ static int scan_all(struct unpack *unpack, struct err *err)
 	input_close(scan.input);
 	free(scan.raw.dst);
 	return ret;
+}
+
+static int scan_all(struct unpack *unpack, struct err *err)
+{
+	unpack->n_frames = 0;
+	unpack->definitions_len = 0;
+	return scan_from(unpack, 0, err);
 }
 
 /* ---- what readers call ---- */
@@ -261,6 +284,27 @@ int unpack_open(struct unpack **out, const struct unpack_source *source, struct 
 	int ret = pack_index_read(unpack, err);
 	if (!ret && !unpack->is_indexed)
 		ret = scan_all(unpack, err);
+	if (ret) {
+		unpack_close(unpack);
+		return ret;
+	}
+	*out = unpack;
+	return 0;
+}
+
+int unpack_open_part(struct unpack **out, const struct unpack_source *source, uint8_t **entries,
+		     size_t len, struct err *err)
+{
+	struct unpack *unpack = calloc(1, sizeof(*unpack));
+
+	if (!unpack)
+		return err_set(err, -ENOMEM, "out of memory");
+	unpack->source = *source;
+	unpack->index = *entries;
+	*entries = NULL;
+	const uint64_t end = pack_index_read_entries(unpack, len);
+	const int ret =
+		end < source->size && !unpack->is_unsettled ? scan_from(unpack, end, err) : 0;
 	if (ret) {
 		unpack_close(unpack);
 		return ret;
@@ -287,6 +331,20 @@ bool unpack_is_indexed(const struct unpack *unpack)
 bool unpack_is_cut(const struct unpack *unpack)
 {
 	return unpack->is_cut;
+}
+
+bool unpack_is_unsettled(const struct unpack *unpack, unsigned i)
+{
+	return unpack->is_unsettled && i + 1 == unpack->n_frames;
+}
+
+int unpack_settle(struct unpack *unpack, struct err *err)
+{
+	if (!unpack->is_unsettled)
+		return 0;
+	unpack->is_unsettled = unpack->is_cut = false;
+	unpack->definitions_len = unpack->settled_len;
+	return scan_from(unpack, unpack->frames[--unpack->n_frames].offset, err);
 }
 
 unsigned unpack_frames(const struct unpack *unpack)

@@ -19,9 +19,11 @@
 struct seal {
 	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when seal_open returns */
 	uint8_t key[SEAL_KEY];           /* the payload's */
+	uint8_t index_key[SEAL_KEY];
 	/* up to here locked */
 	EVP_CIPHER_CTX *cipher;
 	uint64_t chunk; /* number of the next chunk; with the key it is never used twice */
+	uint64_t entry; /* of the index: the same */
 	size_t header_len;
 	size_t held; /* bytes of plain */
 	bool is_ended;
@@ -53,7 +55,8 @@ static int make_header(struct seal *seal, const struct seal_recipient *recipient
 	len += SEAL_MAC_LEN;
 	random(seal->header + len, SEAL_SALT);
 	seal->cipher = seal_key_cipher(true);
-	if (!seal->cipher || seal_key_payload(seal->file_key, seal->header + len, seal->key))
+	if (!seal->cipher || seal_key_payload(seal->file_key, seal->header + len, seal->key) ||
+	    seal_key_index(seal->file_key, seal->header + len, seal->index_key))
 		return err_set(err, -EIO, "cannot make the file's key: OpenSSL refuses");
 	seal->header_len = len + SEAL_SALT;
 	return 0;
@@ -166,4 +169,12 @@ int seal_final(struct seal *seal, uint8_t *out, size_t *out_len)
 	seal->is_ended = true;
 	*out_len = 0;
 	return seal_held(seal, true, out, out_len);
+}
+
+int seal_index_entry(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out)
+{
+	uint8_t iv[SEAL_IV];
+
+	seal_key_iv(seal->entry++, false, iv);
+	return seal_key_encrypt(seal->cipher, seal->index_key, iv, in, len, out);
 }

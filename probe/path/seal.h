@@ -49,6 +49,10 @@ size_t seal_header(struct seal *seal, uint8_t *out);
 int seal_update(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out, size_t *out_len);
 /* Gives the last chunk. Nothing may follow. */
 int seal_final(struct seal *seal, uint8_t *out, size_t *out_len);
+/* Seals the next entry of the index beside the open file: len bytes become len + SEAL_TAG, in their
+ * place or elsewhere. Their key is the file's, but not the payload's; their nonce their number,
+ * which counts on also after a failure (-EIO). */
+int seal_index_entry(struct seal *seal, const uint8_t *in, size_t len, uint8_t *out);
 
 /* From here on this process leaves no core dump, and no other of its user may trace it: for whoever
  * has keys in memory. Cannot fail in a way that matters: what the kernel refuses, it leaves. */
@@ -147,3 +151,7 @@ uint64_t unseal_stored(const struct unseal *unseal, uint64_t size);
 /* Reads authenticated plaintext at any offset. Short only at the end. -EBADMSG: a chunk was
  * altered. Keeps the last chunk, so that sequential small reads decrypt each once. */
 ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t len);
+/* Opens entry number i, from 0, of the index beside the open file: its len bytes, tag counted,
+ * become len - SEAL_TAG, in their place or elsewhere. -EBADMSG: too short, or not authentic. */
+int unseal_index_entry(struct unseal *unseal, uint64_t i, const uint8_t *in, size_t len,
+		       uint8_t *out);

@@ -339,6 +339,12 @@ int seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
 	return hkdf(file_key, SEAL_FILE_KEY, salt, SEAL_SALT, "payload", out);
 }
 
+int seal_key_index(const uint8_t file_key[static SEAL_FILE_KEY],
+		   const uint8_t salt[static SEAL_SALT], uint8_t out[static SEAL_KEY])
+{
+	return hkdf(file_key, SEAL_FILE_KEY, salt, SEAL_SALT, "vxprobe index", out);
+}
+
 EVP_CIPHER_CTX *seal_key_cipher(bool encrypt)
 {
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();

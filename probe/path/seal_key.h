@@ -1,7 +1,7 @@
 /*
  * seal_key: what both halves of seal know of age's keys: where they lie and how they are derived.
  *
- *   file key --HKDF--> header MAC key, payload key       wrapped for each recipient under
+ *   file key --HKDF--> keys of MAC, payload, open index  wrapped for each recipient under
  *   X25519(secret, peer) --HKDF--> wrap key              a wrap key of its own
  *
  * Internal to seal*.c; stateless, any thread. -EIO: OpenSSL refuses.
@@ -39,9 +39,11 @@ int seal_key_wrap(const uint8_t secret[static SEAL_KEY], const uint8_t peer[stat
 int seal_key_mac(const uint8_t file_key[static SEAL_FILE_KEY], const uint8_t *header, size_t len,
 		 uint8_t out[static SEAL_MAC]);
 
-/* The key of the payload's chunks. */
+/* The key of the payload's chunks; that of the index beside the file while it is open. */
 int seal_key_payload(const uint8_t file_key[static SEAL_FILE_KEY],
 		     const uint8_t salt[static SEAL_SALT], uint8_t out[static SEAL_KEY]);
+int seal_key_index(const uint8_t file_key[static SEAL_FILE_KEY],
+		   const uint8_t salt[static SEAL_SALT], uint8_t out[static SEAL_KEY]);
 /* A ChaCha20-Poly1305 context, the caller's to EVP_CIPHER_CTX_free; NULL: OpenSSL refuses. OpenSSL
  * has it on its own heap, which cannot be locked from here: so it holds a key only while
  * seal_key_encrypt or seal_key_decrypt runs. */

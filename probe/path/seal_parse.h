@@ -18,6 +18,8 @@
 
 /* Bytes of the file's head to read: room for 600 recipients. The format itself has no bound. */
 #define SEAL_PARSE_MAX 65536u
+/* As much of it is read at a time. */
+#define SEAL_PARSE_STEP 4096u
 
 struct seal_stanza {
 	const char *kind; /* kind_len visible characters in the buffer parsed */

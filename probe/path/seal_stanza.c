@@ -84,13 +84,23 @@ int seal_stanza_put_mac(uint8_t *header, size_t len, const uint8_t file_key[stat
 int seal_stanza_read(const struct unseal_source *source, uint8_t buf[static SEAL_PARSE_MAX],
 		     struct seal_head *head, struct err *err)
 {
-	const size_t want = source->size < SEAL_PARSE_MAX ? (size_t)source->size : SEAL_PARSE_MAX;
-	const ssize_t len = source->read(source->arg, 0, buf, want);
+	const size_t max = source->size < SEAL_PARSE_MAX ? (size_t)source->size : SEAL_PARSE_MAX;
+	size_t len = 0;
+	int ret;
 
-	if (len < 0)
-		return err_set(err, (int)len, "cannot read the age header: %s",
-			       strerror((int)-len));
-	return seal_parse_head(buf, (size_t)len, head, err);
+	/* What is not read need not come from another host: 40 recipients fit the first step. */
+	do {
+		const size_t want = len + SEAL_PARSE_STEP < max ? len + SEAL_PARSE_STEP : max;
+		const ssize_t n = source->read(source->arg, len, buf + len, want - len);
+		if (n < 0)
+			return err_set(err, (int)n, "cannot read the age header: %s",
+				       strerror((int)-n));
+		len += (size_t)n;
+		ret = seal_parse_head(buf, len, head, err);
+		if (n == 0)
+			break;
+	} while (ret && len < max);
+	return ret;
 }
 
 int seal_stanza_unwrap(const struct seal_stanza *stanza, const struct seal_identity *identity,

@@ -17,6 +17,7 @@
 struct unseal {
 	uint8_t file_key[SEAL_FILE_KEY]; /* zero again when unseal_open returns */
 	uint8_t key[SEAL_KEY];           /* the payload's */
+	uint8_t index_key[SEAL_KEY];
 	/* up to here locked */
 	struct unseal_source source;
 	bool is_complete;
@@ -157,6 +158,8 @@ static int unlock(struct unseal *unseal, const struct unseal_keys *keys, struct 
 	unseal->payload = head.len;
 	unseal->cipher = seal_key_cipher(false);
 	ret = seal_key_payload(unseal->file_key, head.salt, unseal->key);
+	if (!ret)
+		ret = seal_key_index(unseal->file_key, head.salt, unseal->index_key);
 	OPENSSL_cleanse(unseal->file_key, SEAL_FILE_KEY);
 	return !ret && unseal->cipher ? 0 : err_set(err, -EIO, "OpenSSL refuses the file's key");
 }
@@ -235,4 +238,15 @@ ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t le
 		offset += take;
 	}
 	return (ssize_t)done;
+}
+
+int unseal_index_entry(struct unseal *unseal, uint64_t i, const uint8_t *in, size_t len,
+		       uint8_t *out)
+{
+	uint8_t iv[SEAL_IV];
+
+	if (len < SEAL_TAG)
+		return -EBADMSG;
+	seal_key_iv(i, false, iv);
+	return seal_key_decrypt(unseal->cipher, unseal->index_key, iv, in, len - SEAL_TAG, out);
 }

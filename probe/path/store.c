@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "path/store_index.h"
 
 #define NAME_CHARACTERS_MAX 64
 #define TIME_LEN            sizeof("20261121T230254Z")
@@ -41,6 +42,7 @@ struct store {
 	size_t buffer_len, filled;
 	uint64_t start;          /* of the buffer, in the file */
 	char last[NAME_MAX + 1]; /* what rename_part made of a file of ours */
+	struct store_index index;
 };
 
 static void format_time(char out[static TIME_LEN], uint64_t time_ns)
@@ -117,10 +119,11 @@ static void trim(int fd)
 		(void)!ftruncate(fd, st.st_size);
 }
 
-static void note_recovered(struct store *store, int fd)
+static void note_recovered(struct store *store, const char *part, int fd)
 {
 	store->n_recovered++;
 	trim(fd);
+	store_index_remove(store->dir_fd, part);
 }
 
 /* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
@@ -144,7 +147,7 @@ static int recover_part(struct store *store, const char *part, struct err *err)
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
 	else
-		note_recovered(store, fd);
+		note_recovered(store, part, fd);
 	close(fd);
 	return ret;
 }
@@ -160,9 +163,18 @@ static void recover_unless_written(struct store *store, const char *part)
 		return;
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
 		if (!rename_part(store, part, "", "trunc", name))
-			note_recovered(store, fd);
+			note_recovered(store, part, fd);
 	}
 	close(fd);
+}
+
+/* What a crash left beside an open file that was sealed before, or renamed by another start. */
+static void sweep(const struct store *store, const struct store_config *config, const char *file)
+{
+	uint32_t ignored;
+
+	if (config->recover_all_names || parse_sequence(store, file + 1, &ignored))
+		store_index_sweep(store->dir_fd, file);
 }
 
 static int read_folder(struct store *store, DIR *dir, const struct store_config *config,
@@ -175,6 +187,8 @@ static int read_folder(struct store *store, DIR *dir, const struct store_config 
 		const bool part = is_part(file);
 		uint32_t sequence;
 
+		if (file[0] == '.' && !part)
+			sweep(store, config, file);
 		if (!parse_sequence(store, part ? file + 1 : file, &sequence)) {
 			if (part && config->recover_all_names)
 				recover_unless_written(store, file);
@@ -383,6 +397,16 @@ int store_write(struct store *store, const uint8_t *data, size_t len)
 	return 0;
 }
 
+void store_write_index(struct store *store, const uint8_t *data, size_t len)
+{
+	store_index_append(&store->index, store->dir_fd, data, len);
+}
+
+void store_drop_index(struct store *store)
+{
+	store_index_end(&store->index, store->dir_fd);
+}
+
 int store_flush(struct store *store)
 {
 	if (store->written == store_taken(store))
@@ -422,6 +446,7 @@ static void end_file(struct store *store)
 	store->fd = -1;
 	free(store->buffer);
 	store->buffer = NULL;
+	store_index_end(&store->index, store->dir_fd);
 }
 
 static int create_part(struct store *store, struct err *err)
@@ -432,6 +457,7 @@ static int create_part(struct store *store, struct err *err)
 	if (store->fd < 0)
 		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
 	store->next_sequence++;
+	store_index_begin(&store->index, store->part);
 	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
 		/* A probe that starts took it for a leftover; the next one has another number. */
 		end_file(store);

@@ -2,6 +2,7 @@
  * store: one file after the other in one folder, visible only when whole.
  *
  *   .NAME_000007_20261121T230254Z.part          while it is written
+ *   .NAME_000007_20261121T230254Z.part.index    beside it: store_index.h
  *   NAME_000007_20261121T230254Z_20261121T230754Z.pcapng.zst.age     committed: synced, renamed
  *   NAME_000007_20261121T230254Z_trunc.pcapng.zst.age  left by a crash or an I/O error
  *
@@ -55,6 +56,10 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err);
 /* Takes all bytes, and writes what fills the buffer. -ENOSPC, -EIO ...: after an error only
  * store_abandon and store_discard are allowed. */
 int store_write(struct store *store, const uint8_t *data, size_t len);
+/* Appends to what says of the open file what is in it. Cannot fail in a way that matters. */
+void store_write_index(struct store *store, const uint8_t *data, size_t len);
+/* The open file goes without it from here on. */
+void store_drop_index(struct store *store);
 /* Writes what was taken and is not written. Errors as above. */
 int store_flush(struct store *store);
 /* Makes what is written outlast a power failure. After an error the file may get its last bytes,

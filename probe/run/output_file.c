@@ -1,6 +1,7 @@
 #include "run/output_file.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,24 @@ static uint64_t readable_at(const struct output *o)
 	return o->seal ? o->head_len + chunks * (SEAL_CHUNK + SEAL_TAG) : o->packed;
 }
 
+/* What the open file is about to get, its index has: a reader asks the file's size first. */
+static void note_frame(struct output *o)
+{
+	struct output_tools *t = o->tools;
+	const size_t more = o->seal ? SEAL_TAG : 0;
+	uint8_t *const entry = t->sealed + sizeof(uint32_t);
+	size_t len;
+
+	if (pack_news(o->pack, entry, t->sealed_cap - sizeof(uint32_t) - more, &len) ||
+	    (o->seal && seal_index_entry(o->seal, entry, len, entry))) {
+		store_drop_index(o->store);
+		return;
+	}
+	const uint32_t le = htole32((uint32_t)(len + more));
+	memcpy(t->sealed, &le, sizeof(le));
+	store_write_index(o->store, t->sealed, sizeof(le) + len + more);
+}
+
 int output_file_flush(struct output *o)
 {
 	struct portion *p = output_portion(o, o->last);
@@ -161,7 +180,10 @@ int output_file_flush(struct output *o)
 	size_t len;
 	int ret = pack_flush(o->pack, &data, &len);
 
-	if (ret || !len || (ret = put(o, data, len)))
+	if (ret || !len)
+		return ret;
+	note_frame(o);
+	if ((ret = put(o, data, len)))
 		return ret;
 	if (p->packets) {
 		p->end = readable_at(o);
@@ -205,5 +227,8 @@ int output_file_pad(struct output *o)
 	const size_t len = left < PACK_PADDING_MIN ? PACK_PADDING_MIN : (size_t)left;
 	const int ret = pack_pad(o->pack, len, &data);
 
-	return ret ? ret : put(o, data, len);
+	if (ret)
+		return ret;
+	note_frame(o);
+	return put(o, data, len);
 }

@@ -146,11 +146,11 @@ static struct engine_config engine_config(const struct config *c)
 	return e;
 }
 
-/* A socket for each queue and worker, and memory for each queue; with a file per session, two for
- * each session's file and folder. */
+/* A socket for each queue and worker, and memory for each queue; with a file per session, three for
+ * each session's file, index beside it and folder. */
 static int allow_files(const struct config *c, uint32_t queues, struct err *err)
 {
-	const uint64_t files = c->split ? 2 * c->sessions_max : 0;
+	const uint64_t files = c->split ? 3 * c->sessions_max : 0;
 	const uint64_t wanted = files + queues * (c->workers + 1) + 256;
 	struct rlimit limit;
 
