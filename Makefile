@@ -42,6 +42,7 @@ all: $(PROGRAMS)
 
 $(B)/vxprobe: $(call obj,probe/main.c) $(B)/libprobe.a
 $(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
+$(B)/vxcap: LDLIBS += -lssh
 $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
 $(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion

@@ -17,8 +17,10 @@
 #include "base/progress.h"
 #include "vxcap_file.h"
 #include "vxcap_filter.h"
+#include "vxcap_find.h"
 #include "vxcap_merge.h"
 #include "vxcap_output.h"
+#include "vxcap_remote.h"
 #include "vxcap_time.h"
 
 #define VNI_MAX 0xFFFFFFu /* RFC 7348 section 5: 24 bits */
@@ -59,6 +61,7 @@ static const struct option OPTIONS[] = {
 	{"host", required_argument, NULL, OPTION_HOST},
 	{"verbose", no_argument, NULL, 'v'},
 	VXCAP_KEYS_LONG,
+	VXCAP_REMOTE_LONG,
 	{0},
 };
 
@@ -86,8 +89,10 @@ static int parse_time(uint64_t *out, const char *option, const char *text, struc
 /* -EINVAL: the command line is wrong. */
 static int take_option(struct cat *cat, int option, const char *value, struct err *err)
 {
-	const int ret = vxcap_keys_option(&cat->keys, option, value, err);
+	int ret = vxcap_keys_option(&cat->keys, option, value, err);
 
+	if (ret == -ENOENT)
+		ret = vxcap_remote_option(&cat->files, option, value);
 	if (ret != -ENOENT)
 		return ret ? -EIO : 0;
 	switch (option) {
@@ -157,6 +162,9 @@ static void warn_when_cut(const struct vxcap_file *file)
 			file->path);
 	else if (file->is_trunc)
 		vxcap_say("%s is truncated: this is what is readable", file->path);
+	if (file->is_index_altered)
+		vxcap_say("%s.index was altered: what it does not tell was found without it",
+			  file->path);
 }
 
 /* Creating the output must not destroy an input. */
@@ -174,12 +182,24 @@ static int check_output(const struct cat *cat, struct err *err)
 	return 0;
 }
 
-static void count_file(struct cat *cat, const char *path)
+static void count_file(struct cat *cat, const struct vxcap_file *file)
 {
 	struct stat st;
 
-	if (cat->is_verbose && !stat(path, &st))
+	if (file->remote)
+		cat->files_len += file->size;
+	else if (cat->is_verbose && !stat(file->path, &st))
 		cat->files_len += (uint64_t)st.st_size;
+}
+
+/* A file that is open now may be sealed, and have another name, before it is its turn. */
+static int open_file(struct cat *cat, struct vxcap_file *file, struct err *err)
+{
+	file->uses_part_index = true;
+	const int ret = vxcap_file_open(file, &cat->keys, err);
+	return ret == -ENOENT && vxcap_files_follow(&cat->files, file)
+		       ? vxcap_file_open(file, &cat->keys, err)
+		       : ret;
 }
 
 /* Every file that its name does not rule out is open once, and readable, before the first byte is
@@ -192,10 +212,10 @@ static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err
 	for (size_t i = 0; i < cat->files.n && !ret; i++) {
 		struct vxcap_file *file = &cat->files.file[i];
 
-		count_file(cat, file->path);
+		count_file(cat, file);
 		if (!vxcap_filter_file(&cat->filter, file->path))
 			continue;
-		ret = vxcap_file_open(file, &cat->keys, err);
+		ret = open_file(cat, file, err);
 		if (ret)
 			break;
 		warn_when_cut(file);
@@ -233,7 +253,10 @@ static void say_counts(const struct cat *cat, const struct vxcap_merge *merge, u
 		       uint64_t read_len)
 {
 	const struct vxcap_merge_counts c = vxcap_merge_counts(merge);
+	const uint64_t moved = vxcap_remote_moved(cat->files.remote);
 
+	if (moved)
+		vxcap_say("%" PRIu64 " bytes moved over SSH, both ways", moved);
 	vxcap_say("%" PRIu64 " packets; opened %" PRIu64 " of %zu files, read %" PRIu64
 		  " of their %" PRIu64 " frames, %" PRIu64 " of %" PRIu64 " bytes; at most %" PRIu64
 		  " MiB of frames at a time",
@@ -260,7 +283,8 @@ static int run(struct cat *cat, struct err *err)
 	if (!ret && n == 0)
 		vxcap_say("no packet was selected");
 	if (!ret && cat->is_verbose)
-		say_counts(cat, merge, n, bytes_read() - before);
+		say_counts(cat, merge, n,
+			   bytes_read() - before + vxcap_remote_moved(cat->files.remote));
 	vxcap_merge_close(merge);
 	vxcap_output_close(output);
 	return ret;
@@ -268,7 +292,7 @@ static int run(struct cat *cat, struct err *err)
 
 int vxcap_cat(int argc, char **argv)
 {
-	struct cat cat = {.out_path = "-"};
+	struct cat cat = {.out_path = "-", .files = {.may_be_remote = true}};
 	struct err err;
 	int code = EXIT_DONE;
 

@@ -13,6 +13,7 @@
 
 #include "base/progress.h"
 #include "vxcap_content.h"
+#include "vxcap_find.h"
 #include "vxcap_match.h"
 
 /* twalk has no argument to give on. */

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE /* asprintf */
 #include "vxcap_file.h"
 
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,15 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "base/io.h"
 #include "base/progress.h"
 #include "path/pack.h"
+#include "vxcap_remote.h"
 #include "vxcap_time.h"
 #include "vxcap_unwrap.h"
 
 #define PART  ".part"
 #define TRUNC "_trunc."
+#define INDEX ".index"
+
+#define HEAD_LEN 4096u /* what age's header is read by */
+/* As much as an index holds (pack.h). */
+#define INDEX_MAX (PACK_FRAMES_MAX * 64u + PACK_FILTERS_MAX + PACK_DEFINITIONS_MAX)
 
 static const char AGE_MAGIC[] = "age-encryption.org/";
 
@@ -69,8 +73,6 @@ void vxcap_keys_wipe(struct vxcap_keys *keys)
 	explicit_bzero(keys, sizeof(*keys));
 }
 
-/* ---- finding ---- */
-
 static bool ends_with(const char *text, const char *end)
 {
 	const size_t len = strlen(text), end_len = strlen(end);
@@ -78,136 +80,66 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && !strcmp(text + len - end_len, end);
 }
 
-static bool is_stored_name(const char *name)
-{
-	if (name[0] == '.')
-		return ends_with(name, PART);
-	return ends_with(name, ".pcapng.zst") || ends_with(name, ".pcapng.zst.age");
-}
+/* ---- bytes, of here or of another host ---- */
 
-/* Takes path. */
-static int add_path(struct vxcap_files *files, char *path, struct err *err)
+static int open_bytes(struct vxcap_file *file, struct err *err)
 {
-	if (!path ||
-	    array_grow((void **)&files->file, &files->cap, files->n + 1, sizeof(*files->file))) {
-		free(path);
-		return err_set(err, -ENOMEM, "out of memory");
-	}
-	files->file[files->n++] = (struct vxcap_file){.path = path, .fd = -1};
+	struct stat st;
+
+	if (file->remote)
+		return vxcap_remote_open(&file->far, file->remote, file->path, &file->size, err);
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd < 0 || fstat(file->fd, &st))
+		return err_set(err, -errno, "cannot open %s: %s", file->path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "%s is neither a file nor a folder", file->path);
+	file->size = (uint64_t)st.st_size;
 	return 0;
 }
 
-static int select_stored(const struct dirent *entry)
+static ssize_t read_bytes(const struct vxcap_file *file, uint64_t offset, void *buf, size_t len)
 {
-	return is_stored_name(entry->d_name);
+	return file->far ? vxcap_remote_read(file->far, offset, buf, len)
+			 : io_read_at(file->fd, buf, len, offset);
 }
 
-size_t vxcap_file_stem(const char *name, const char **stem)
+static bool is_open(const struct vxcap_file *file)
 {
-	const char *const trunc = strstr(name, TRUNC);
-
-	*stem = name + (name[0] == '.');
-	if (name[0] == '.' && ends_with(name, PART))
-		return strlen(*stem) - strlen(PART);
-	return trunc && is_stored_name(name) ? (size_t)(trunc - name) : 0;
+	return file->fd >= 0 || file->far;
 }
 
-/* True when the name is that of the whole file: NAME_000007 as in the stem, and the time of the
- * stem, at which the file was begun, between the two times that follow. */
-bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len)
+static void close_bytes(struct vxcap_file *file)
 {
-	const size_t at = len - VXCAP_TIME_NAME_LEN;
-	uint64_t begun, start, end;
-
-	return len > VXCAP_TIME_NAME_LEN && !strncmp(name, stem, at) &&
-	       vxcap_time_from_name(&begun, stem + at) == stem + len &&
-	       vxcap_time_from_name(&start, name + at) == name + len &&
-	       vxcap_time_from_name(&end, name + len) == name + len + VXCAP_TIME_NAME_LEN &&
-	       start <= begun && begun <= end;
-}
-
-/* Of the files of one folder, from the first on: those that were recovered into another. */
-static void find_recovered(struct vxcap_files *files, size_t first, size_t dir_len)
-{
-	for (size_t i = first; i < files->n; i++) {
-		const char *stem;
-		const size_t len = vxcap_file_stem(files->file[i].path + dir_len, &stem);
-		for (size_t j = first; j < files->n && len > 0; j++)
-			files->file[i].is_recovered |=
-				vxcap_file_is_whole_of(files->file[j].path + dir_len, stem, len);
-	}
-}
-
-static int add_folder(struct vxcap_files *files, const char *dir, struct err *err)
-{
-	struct dirent **entries;
-	const int n = scandir(dir, &entries, select_stored, alphasort);
-	const size_t first = files->n;
-	int ret = 0;
-
-	if (n < 0)
-		return err_set(err, -errno, "cannot list the folder %s: %s", dir, strerror(errno));
-	for (int i = 0; i < n; i++) {
-		char *path = NULL;
-
-		if (!ret && asprintf(&path, "%s/%s", dir, entries[i]->d_name) < 0)
-			path = NULL;
-		if (!ret)
-			ret = add_path(files, path, err);
-		free(entries[i]);
-	}
-	free(entries);
-	find_recovered(files, first, strlen(dir) + 1);
-	return ret;
-}
-
-void vxcap_files_leave_recovered(struct vxcap_files *files)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < files->n; i++) {
-		if (files->file[i].is_recovered)
-			free(files->file[i].path);
-		else
-			files->file[kept++] = files->file[i];
-	}
-	files->n = kept;
-}
-
-int vxcap_files_find(struct vxcap_files *files, char **paths, int n, struct err *err)
-{
-	for (int i = 0; i < n; i++) {
-		struct stat st;
-		const bool is_folder = !stat(paths[i], &st) && S_ISDIR(st.st_mode);
-		const int ret = is_folder ? add_folder(files, paths[i], err)
-					  : add_path(files, strdup(paths[i]), err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-void vxcap_files_fini(struct vxcap_files *files)
-{
-	for (size_t i = 0; i < files->n; i++) {
-		vxcap_file_close(&files->file[i]);
-		free(files->file[i].path);
-	}
-	free(files->file);
+	vxcap_remote_close(file->far);
+	if (file->fd >= 0)
+		close(file->fd);
+	file->far = NULL;
+	file->fd = -1;
 }
 
 /* ---- looking ---- */
 
+static int read_head(struct vxcap_file *file, struct err *err)
+{
+	const size_t len = file->size < HEAD_LEN ? (size_t)file->size : HEAD_LEN;
+
+	file->head = calloc(1, HEAD_LEN);
+	if (!file->head)
+		return err_set(err, -ENOMEM, "out of memory");
+	const ssize_t n = read_bytes(file, 0, file->head, len);
+	if (n < 0)
+		return err_set(err, (int)n, "cannot read %s: %s", file->path, strerror((int)-n));
+	file->head_len = (size_t)n;
+	return 0;
+}
+
 static int recognise(struct vxcap_file *file, struct err *err)
 {
-	char head[sizeof(AGE_MAGIC) - 1] = {0};
 	uint32_t magic;
 
-	if (pread(file->fd, head, sizeof(head), 0) < 0)
-		return err_set(err, -errno, "cannot read %s: %s", file->path, strerror(errno));
-	memcpy(&magic, head, sizeof(magic));
+	memcpy(&magic, file->head, sizeof(magic));
 	magic = le32toh(magic);
-	file->is_sealed = !memcmp(head, AGE_MAGIC, sizeof(head));
+	file->is_sealed = !memcmp(file->head, AGE_MAGIC, sizeof(AGE_MAGIC) - 1);
 	/* A zstd frame, or a skippable one (RFC 8878 section 3.1); an empty file was cut at once.
 	 */
 	if (file->is_sealed || magic == 0xFD2FB528u || magic >> 4 == 0x184D2A5u || file->size == 0)
@@ -220,7 +152,10 @@ static ssize_t read_file(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	const struct vxcap_file *file = arg;
 
-	return io_read_at(file->fd, buf, len, offset);
+	if (offset >= file->head_len || len > file->head_len - offset)
+		return read_bytes(file, offset, buf, len);
+	memcpy(buf, file->head + offset, len);
+	return (ssize_t)len;
 }
 
 struct unseal_source vxcap_file_source(struct vxcap_file *file)
@@ -228,27 +163,21 @@ struct unseal_source vxcap_file_source(struct vxcap_file *file)
 	return (struct unseal_source){.read = read_file, .arg = file, .size = file->size};
 }
 
-/* Opens file->fd. */
 static int look(struct vxcap_file *file, struct err *err)
 {
 	const char *slash = strrchr(file->path, '/');
 	const char *name = slash ? slash + 1 : file->path;
 	struct err cause;
-	struct stat st;
 
-	/* O_NONBLOCK: a FIFO in a folder is no reason to stop. */
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (file->fd < 0 || fstat(file->fd, &st))
-		return err_set(err, -errno, "cannot open %s: %s", file->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "%s is neither a file nor a folder", file->path);
-	file->size = (uint64_t)st.st_size;
-	file->dev = st.st_dev;
-	file->inode = st.st_ino;
+	int ret = open_bytes(file, err);
+	if (!ret)
+		ret = read_head(file, err);
+	if (ret)
+		return ret;
 	file->is_part = name[0] == '.' && ends_with(name, PART);
 	file->is_trunc = strstr(name, TRUNC) || file->size == 0;
 	file->recipients = 0;
-	const int ret = recognise(file, err);
+	ret = recognise(file, err);
 	if (ret || !file->is_sealed)
 		return ret;
 	const struct unseal_source source = vxcap_file_source(file);
@@ -306,6 +235,76 @@ static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)
 	return (ssize_t)done;
 }
 
+/* Of the index beside a sealed file: its len bytes become opened entries, in their place. Returns
+ * how many bytes those are. */
+static size_t unseal_entries(struct vxcap_file *file, uint8_t *p, size_t len)
+{
+	size_t from = 0, to = 0;
+
+	for (uint64_t i = 0; len - from >= sizeof(uint32_t); i++) {
+		uint8_t *const entry = p + from + sizeof(uint32_t);
+		uint32_t le;
+
+		memcpy(&le, p + from, sizeof(le));
+		const size_t n = le32toh(le);
+		if (n > len - from - sizeof(le)) /* not all written */
+			break;
+		if (unseal_index_entry(file->unseal, i, entry, n, entry)) {
+			file->is_index_altered = true;
+			break;
+		}
+		le = htole32((uint32_t)(n - SEAL_TAG));
+		memcpy(p + to, &le, sizeof(le));
+		memmove(p + to + sizeof(le), entry, n - SEAL_TAG);
+		from += sizeof(le) + n;
+		to += sizeof(le) + n - SEAL_TAG;
+	}
+	return to;
+}
+
+static uint8_t *read_whole(const struct vxcap_file *file, size_t *len)
+{
+	uint8_t *p = file->size > 0 && file->size <= INDEX_MAX ? malloc((size_t)file->size) : NULL;
+	const ssize_t n = p ? read_bytes(file, 0, p, (size_t)file->size) : -1;
+
+	if (n < 0) {
+		free(p);
+		return NULL;
+	}
+	progress_add((uint64_t)n);
+	*len = (size_t)n;
+	return p;
+}
+
+/* The index beside an open file. Its own size was asked for before: what that has, this has. NULL:
+ * there is none, and the file is read as one that a crash left. */
+static uint8_t *read_part_index(struct vxcap_file *file, size_t *len)
+{
+	struct vxcap_file beside = {.fd = -1, .remote = file->remote};
+	uint8_t *entries = NULL;
+	struct err ignored;
+
+	if (asprintf(&beside.path, "%s" INDEX, file->path) < 0)
+		return NULL;
+	if (!open_bytes(&beside, &ignored))
+		entries = read_whole(&beside, len);
+	close_bytes(&beside);
+	free(beside.path);
+	if (entries && file->unseal)
+		*len = unseal_entries(file, entries, *len);
+	return entries;
+}
+
+static int unpack(struct vxcap_file *file, const struct unpack_source *source, struct err *err)
+{
+	size_t len = 0;
+	uint8_t *entries =
+		file->is_part && file->uses_part_index ? read_part_index(file, &len) : NULL;
+
+	return entries ? unpack_open_part(&file->unpack, source, &entries, len, err)
+		       : unpack_open(&file->unpack, source, err);
+}
+
 static int open_content(struct vxcap_file *file, struct err *err)
 {
 	struct unpack_source source = {.read = read_plain, .arg = file, .size = file->size};
@@ -322,7 +321,7 @@ static int open_content(struct vxcap_file *file, struct err *err)
 		source.read = read_sealed;
 		source.size = unseal_size(file->unseal);
 	}
-	int ret = unpack_open(&file->unpack, &source, err);
+	int ret = unpack(file, &source, err);
 	/* A crash can leave zeros in the middle of a file: chunks that were not written out yet. */
 	if (ret == -EBADMSG && (file->is_trunc || file->ends_at_damage) &&
 	    file->altered_at < source.size) {
@@ -335,10 +334,32 @@ static int open_content(struct vxcap_file *file, struct err *err)
 	return ret;
 }
 
+/* The range of the file that has the frame. */
+static void expect_frame(const struct vxcap_file *file, const struct unpack_frame *frame)
+{
+	const uint64_t end = frame->offset + frame->len;
+	const uint64_t from = frame->offset - frame->offset % SEAL_CHUNK;
+	const uint64_t to = (end + SEAL_CHUNK - 1) / SEAL_CHUNK * SEAL_CHUNK;
+	const uint64_t at = file->unseal ? unseal_stored(file->unseal, from) : frame->offset;
+	const uint64_t past = file->unseal ? unseal_stored(file->unseal, to) : end;
+
+	vxcap_remote_expect(file->far, at, (size_t)((past < file->size ? past : file->size) - at));
+}
+
+int vxcap_file_read_frame(struct vxcap_file *file, unsigned i, uint8_t *out, struct err *err)
+{
+	struct err cause;
+
+	if (file->far)
+		expect_frame(file, unpack_frame(file->unpack, i));
+	const int ret = unpack_read(file->unpack, i, out, &cause);
+	return ret ? err_set(err, ret, "%s: %s", file->path, cause.text) : 0;
+}
+
 int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, struct err *err)
 {
 	struct err cause;
-	int ret = look(file, err);
+	int ret = is_open(file) ? 0 : look(file, err);
 
 	if (!ret && file->size > 0) {
 		file->keys = keys;
@@ -356,9 +377,10 @@ void vxcap_file_close(struct vxcap_file *file)
 {
 	unpack_close(file->unpack);
 	unseal_close(file->unseal);
-	if (file->fd >= 0)
-		close(file->fd);
+	close_bytes(file);
+	free(file->head);
 	file->unpack = NULL;
 	file->unseal = NULL;
-	file->fd = -1;
+	file->head = NULL;
+	file->head_len = 0;
 }

@@ -2,6 +2,8 @@
  * vxcap_file: one stored file, found, recognised by its content, opened.
  *
  *   path -> is it sealed? -> unseal (identities) -> unpack: frames and interfaces
+ *
+ * Paths are of this host, or URLs where the command says so (vxcap_remote.h): keys stay here.
  */
 #pragma once
 
@@ -46,8 +48,11 @@ struct vxcap_file {
 	char *path; /* owned */
 	/* set before vxcap_file_open: an altered chunk ends the file, as if it were cut there */
 	bool ends_at_damage;
-	/* after vxcap_file_look */
-	uint64_t size, dev, inode;
+	/* set before: of an open file, the index beside it is used, which need not be all there */
+	bool uses_part_index;
+	struct vxcap_remote *remote; /* where it is, by its path; borrowed; NULL: here */
+	/* after vxcap_file_look; of another host's also when found in a folder */
+	uint64_t size;
 	bool is_sealed;
 	bool is_part;      /* by its name: being written, or left by a crash */
 	bool is_recovered; /* found in a folder, unfinished, beside the whole file made of it */
@@ -55,37 +60,27 @@ struct vxcap_file {
 	int recipients;
 	/* after vxcap_file_open */
 	const struct vxcap_keys *keys;
-	int fd;
+	int fd;                        /* -1: not open, or of another host */
+	struct vxcap_remote_file *far; /* NULL: the same, but here */
+	uint8_t *head;                 /* its first bytes, read once */
+	size_t head_len;
+	bool is_index_altered; /* the index beside it: some or all of it was of no use */
 	struct unseal *unseal; /* NULL: not sealed */
 	struct unpack *unpack; /* NULL: not open, or an empty file */
 	uint64_t altered_at;   /* least offset of the content that could not be read so far */
 };
 
-struct vxcap_files {
-	struct vxcap_file *file; /* owned */
-	size_t n, cap;
-};
-
-/* The files that the command line names: files as they are, of folders the stored files by name. */
-int vxcap_files_find(struct vxcap_files *files, char **paths, int n, struct err *err);
-void vxcap_files_fini(struct vxcap_files *files);
-/* Leaves out those that is_recovered: their packets are in another file of the folder. */
-void vxcap_files_leave_recovered(struct vxcap_files *files);
-
 /* The sealed bytes of a file that is open, of the size that was looked up, also when it has grown
  * since. Valid while the file is open. */
 struct unseal_source vxcap_file_source(struct vxcap_file *file);
-/* NAME_000007_20261121T230254Z of .NAME_000007_20261121T230254Z.part and of its trunc file: the
- * length, 0 for any other name. *stem points into name. */
-size_t vxcap_file_stem(const char *name, const char **stem);
-/* The name is that of the whole file that recover makes of the one with this stem. */
-bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len);
-
 /* What can be told without a key. -EBADMSG: no stored capture. */
 int vxcap_file_look(struct vxcap_file *file, struct err *err);
 /* The same, and keeps the file open. */
 int vxcap_file_hold(struct vxcap_file *file, struct err *err);
-/* Looks, and makes file->unpack usable; keys (borrowed) may be empty. */
+/* Looks, unless it is held, and makes file->unpack usable; keys (borrowed) may be empty. -ENOENT:
+ * it is not there. */
 int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, struct err *err);
+/* Decompresses frame i into out, as unpack_read. err names the file. */
+int vxcap_file_read_frame(struct vxcap_file *file, unsigned i, uint8_t *out, struct err *err);
 /* Frees what open took; the file can be opened again. */
 void vxcap_file_close(struct vxcap_file *file);

@@ -18,6 +18,7 @@
 #include "base/plain.h"
 #include "base/progress.h"
 #include "vxcap_file.h"
+#include "vxcap_find.h"
 #include "vxcap_time.h"
 
 #define KINDS_MAX   4u     /* different ones of a header that are named */
@@ -245,6 +246,7 @@ static int take_file(struct keys *keys, struct vxcap_file *file)
 
 static const struct option OPTIONS[] = {
 	VXCAP_KEYS_LONG,
+	VXCAP_REMOTE_LONG,
 	{"list", no_argument, NULL, 'l'},
 	{0},
 };
@@ -256,8 +258,10 @@ static int parse(struct keys *keys, int argc, char **argv, struct err *err)
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "lr:", OPTIONS, NULL)) != -1) {
-		const int ret = vxcap_keys_option(&keys->keys, option, optarg, err);
+		int ret = vxcap_keys_option(&keys->keys, option, optarg, err);
 
+		if (ret == -ENOENT)
+			ret = vxcap_remote_option(&keys->files, option, optarg);
 		keys->is_list |= option == 'l';
 		if (option == 'r')
 			return err_set(err, -EINVAL,
@@ -296,7 +300,7 @@ static int show(struct keys *keys)
 
 int vxcap_keys(int argc, char **argv)
 {
-	struct keys keys = {.is_list = false};
+	struct keys keys = {.files = {.may_be_remote = true}};
 	struct err err;
 	int code = EXIT_FAILED;
 

@@ -17,6 +17,7 @@
 #include "path/block_read.h"
 #include "path/pack.h"
 #include "vxcap_file.h"
+#include "vxcap_find.h"
 #include "vxcap_json.h"
 #include "vxcap_time.h"
 
@@ -163,16 +164,19 @@ static json_t *json_of(const struct vxcap_file *file, const struct row *row)
 /* ---- both ---- */
 
 /* Lists what can be known of the file even when its content cannot be read. */
-static int list_file(const struct list *list, struct vxcap_file *file)
+static int list_file(struct list *list, struct vxcap_file *file)
 {
 	struct row row = {.has_content = false};
 	struct err err;
-	int ret = vxcap_file_look(file, &err);
+	int ret = vxcap_file_hold(file, &err);
 
+	if (ret == -ENOENT && vxcap_files_follow(&list->files, file))
+		ret = vxcap_file_hold(file, &err);
 	if (ret) {
 		vxcap_say("%s", err.text);
 		return ret;
 	}
+	file->uses_part_index = true;
 	if (!file->is_sealed || !vxcap_keys_are_none(&list->keys))
 		ret = vxcap_file_open(file, &list->keys, &err);
 	progress_hide();
@@ -226,24 +230,29 @@ static int list_files(struct list *list)
 
 int vxcap_ls(int argc, char **argv)
 {
-	static const struct option OPTIONS[] = {VXCAP_KEYS_LONG,
-						{"sessions", no_argument, NULL, 's'},
-						{"json", no_argument, NULL, 'j'},
-						{0}};
-	struct list list = {.has_sessions = false};
+	static const struct option OPTIONS[] = {
+		VXCAP_KEYS_LONG,
+		VXCAP_REMOTE_LONG,
+		{"sessions", no_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{0},
+	};
+	struct list list = {.files = {.may_be_remote = true}};
 	struct err err;
 	int option, code = EXIT_FAILED;
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "s", OPTIONS, NULL)) != -1) {
-		const int ret = vxcap_keys_option(&list.keys, option, optarg, &err);
+		int ret = vxcap_keys_option(&list.keys, option, optarg, &err);
 
+		if (ret == -ENOENT)
+			ret = vxcap_remote_option(&list.files, option, optarg);
 		list.has_sessions |= option == 's';
 		if (option == 'j' && !list.rows)
 			list.rows = json_array();
 		if (ret == -ENOENT && option != 's' && option != 'j')
-			return vxcap_usage("ls takes -i IDENTITY, --unwrap CMD, -s, --json and "
-					   "paths, no more");
+			return vxcap_usage("ls takes -i IDENTITY, --unwrap CMD, --ssh-config FILE, -s, "
+					   "--json and paths, no more");
 		if (ret && ret != -ENOENT) {
 			vxcap_say("%s", err.text);
 			return EXIT_FAILED;

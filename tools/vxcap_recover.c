@@ -21,6 +21,7 @@
 #include "path/block_read.h"
 #include "path/pack.h"
 #include "vxcap_file.h"
+#include "vxcap_find.h"
 #include "vxcap_recipients.h"
 #include "vxcap_time.h"
 #include "vxcap_whole.h"

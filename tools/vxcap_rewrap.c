@@ -13,6 +13,7 @@
 
 #include "base/progress.h"
 #include "vxcap_file.h"
+#include "vxcap_find.h"
 #include "vxcap_recipients.h"
 #include "vxcap_whole.h"
 

@@ -3,6 +3,7 @@
 
   reader.py index FILE [IDENTITY]              one line of JSON for each frame
   reader.py find FILE [IDENTITY] COMMUNITY_ID  the packets of a flow, by the filters: frames read, packets, SHA-256
+  reader.py open FILE IDENTITY COMMUNITY_ID    the same of an open file, by the index beside it
   reader.py digest PCAPNG                      packets and the SHA-256 over their bytes, of a plain pcapng
 """
 
@@ -12,6 +13,12 @@ import json
 import struct
 import subprocess
 import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 INDEX_MAGIC, SEEK_MAGIC, SEEK_END = 0x184D2A5D, 0x184D2A5E, 0x8F92EAB1
 NO_FLOWS = 2
@@ -50,19 +57,24 @@ def seek_table(data):
     return frames, data[offset:at]
 
 
+def record(index, at):
+    """The one at an offset, and where the next one is."""
+    first, last, n_packets, filter_len, begin, sessions_len, flags = struct.unpack_from("<QQIIHHI", index, at)
+    at += 32
+    bits = index[at:at + sessions_len]
+    sessions = [8 * begin + i for i in range(8 * sessions_len) if bits[i // 8] >> i % 8 & 1]
+    at += sessions_len
+    return {"first": first, "last": last, "packets": n_packets, "sessions": sessions, "flags": flags,
+            "filter": index[at:at + filter_len]}, at + filter_len
+
+
 def records(index, n):
     magic, length, version, n_records, records_len = struct.unpack_from("<5I", index)
     need((magic, length, version, n_records) == (INDEX_MAGIC, len(index) - 8, 2, n), "the index has another head")
     at, out = 20, []
     for _ in range(n):
-        first, last, packets, filter_len, begin, sessions_len, flags = struct.unpack_from("<QQIIHHI", index, at)
-        at += 32
-        bits = index[at:at + sessions_len]
-        sessions = [8 * begin + i for i in range(8 * sessions_len) if bits[i // 8] >> i % 8 & 1]
-        at += sessions_len
-        out.append({"first": first, "last": last, "packets": packets, "sessions": sessions, "flags": flags,
-                    "filter": index[at:at + filter_len]})
-        at += filter_len
+        row, at = record(index, at)
+        out.append(row)
     need(at == 20 + records_len, "the records have another length")
     return out, index[at:]
 
@@ -126,12 +138,78 @@ def digest(found):
     return f"{n} {total.hexdigest()}"
 
 
-def find(data, community):
+# ---- beside an open file ----
+
+
+def bech32(text):
+    """The 32 bytes of an AGE-SECRET-KEY-1..., its checksum not looked at."""
+    value = 0
+    for c in text.lower().rpartition("1")[2][:-6]:
+        value = value << 5 | "qpzry9x8gf2tvdw0s3jn54khce6mua7l".index(c)
+    return (value >> 4).to_bytes(32, "big")  # 52 characters are 260 bits
+
+
+def hkdf(key, salt, info):
+    return HKDF(hashes.SHA256(), 32, salt, info).derive(key)
+
+
+def unpadded(text):
+    return base64.b64decode(text + b"=" * (-len(text) % 4))
+
+
+def file_key(head, identity):
+    """Of the first X25519 stanza that the identity opens, and the 16 bytes behind the header."""
+    secret = X25519PrivateKey.from_private_bytes(bech32(next(
+        line for line in Path(identity).read_text(encoding="ascii").split() if line.startswith("AGE-SECRET-KEY-"))))
+    end = head.index(b"\n", head.index(b"\n---")  + 1) + 1
+    lines = head[:end].split(b"\n")
+    for line, body in zip(lines, lines[1:]):
+        if not line.startswith(b"-> X25519 "):
+            continue
+        share = unpadded(line.split()[2])
+        wrap = hkdf(secret.exchange(X25519PublicKey.from_public_bytes(share)),
+                    share + secret.public_key().public_bytes_raw(), b"age-encryption.org/v1/X25519")
+        try:
+            return ChaCha20Poly1305(wrap).decrypt(bytes(12), unpadded(body), None), head[end:end + 16]
+        except Exception:  # pylint: disable=broad-except
+            continue
+    sys.exit("reader: the identity opens no stanza")
+
+
+def beside(path, identity):
+    """Frames and records that the index beside an open file tells."""
+    with open(path, "rb") as f:
+        key, salt = file_key(f.read(65536), identity)
+    cipher = ChaCha20Poly1305(hkdf(key, salt, b"vxprobe index"))
+    data = Path(f"{path}.index").read_bytes()
+    at, offset, frames, rows = 0, 0, [], []
+    while at + 4 <= len(data):
+        length, = struct.unpack_from("<I", data, at)
+        if at + 4 + length > len(data):
+            break  # it is being written
+        entry = cipher.decrypt(len(rows).to_bytes(11, "big") + b"\0", data[at + 4:at + 4 + length], None)
+        packed, raw = struct.unpack_from("<II", entry)
+        frames.append((offset, packed, raw))
+        row, end = record(entry, 8)
+        list(blocks(entry[end:]))
+        rows.append(row)
+        offset += packed
+        at += 4 + length
+    return frames, rows
+
+
+def decrypt_part(path, identity):
+    """What age gives of a file that is cut."""
+    return subprocess.run(["age", "-d", "-i", identity, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          check=False).stdout
+
+
+def find(data, community, frames, rows):
     wanted = base64.b64decode(community.removeprefix("1:"))
-    frames, index = seek_table(data)
-    rows, _ = records(index, len(frames))
     read, found = 0, []
     for i, ((offset, packed, raw_len), row) in enumerate(zip(frames, rows)):
+        if offset + packed > len(data):
+            break  # not written yet
         if not row["flags"] & NO_FLOWS and not filter_has(row["filter"], i, key_of(wanted)):
             continue
         raw = unpack(data[offset:offset + packed])
@@ -152,7 +230,13 @@ def main():
         return
     if command == "find":
         community = rest.pop()
-        print(find(payload(path, rest[0] if rest else None), community))
+        data = payload(path, rest[0] if rest else None)
+        frames, index = seek_table(data)
+        print(find(data, community, frames, records(index, len(frames))[0]))
+        return
+    if command == "open":
+        identity, community = rest
+        print(find(decrypt_part(path, identity), community, *beside(path, identity)))
         return
     need(command == "index", f"there is no command {command}")
     frames, index = seek_table(data := payload(path, rest[0] if rest else None))
