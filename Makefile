@@ -44,7 +44,7 @@ $(B)/vxprobe: $(call obj,probe/main.c) $(B)/libprobe.a
 $(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
 $(B)/vxcap: LDLIBS += -lssh
 $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
-$(B)/unit: $(call obj,$(UNIT)) $(B)/libprobe.a
+$(B)/unit: $(call obj,$(UNIT) tools/vxcap_flow.c tools/vxcap_heap.c) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/bench_writer: $(call obj,bench/bench_writer.c) $(B)/libprobe.a
@@ -62,6 +62,7 @@ $(B)/failing.so: tests/support/failing.c
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$Q$(CC) -std=gnu17 $(WARN) -O2 -g -shared -fPIC $< -o $@
+$(B)/fuzz-flow: $(call obj,tools/vxcap_flow.c)
 # With libFuzzer's main, or with one that replays a corpus.
 $(FUZZ): $(B)/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(call obj,tests/fuzz/file.c) \
 	$(if $(filter fuzz,$(SAN)),,$(call obj,tests/fuzz/replay.c)) $(B)/libprobe.a

@@ -1,6 +1,7 @@
 /*
  * fuzz_pack: a file of zstd frames with their index, or without. Of 16n + 1 bytes, it was altered
- * behind its middle; of 16n + 2, it got shorter while it was read.
+ * behind its middle; of 16n + 2, it got shorter while it was read; of 16n + 3, it is open: 2 bytes
+ * of length, the entries beside it, the file.
  */
 #define _GNU_SOURCE /* RTLD_NEXT */
 
@@ -104,6 +105,26 @@ static void read_frames(struct unpack *unpack)
 	}
 }
 
+static void read_part(const uint8_t *data, size_t size)
+{
+	const size_t want = (size_t)(data[0] | data[1] << 8);
+	const size_t len = want < size - 2 ? want : size - 2;
+	struct bytes bytes = {data + 2 + len, size - 2 - len, size - 2 - len};
+	const struct unpack_source source = {read_bytes, &bytes, bytes.size};
+	uint8_t *entries = malloc(len ? len : 1);
+	struct unpack *unpack;
+	struct err err;
+
+	FUZZ_CHECK(entries);
+	memcpy(entries, data + 2, len);
+	if (unpack_open_part(&unpack, &source, &entries, len, &err))
+		return;
+	FUZZ_CHECK(!entries && !unpack_is_indexed(unpack));
+	if (!unpack_settle(unpack, &err))
+		read_frames(unpack);
+	unpack_close(unpack);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes bytes = {data, size % 16 == 2 ? size / 2 : size,
@@ -114,6 +135,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 
 	content_len = 0;
+	if (size % 16 == 3) {
+		read_part(data, size);
+		return 0;
+	}
 	if (unpack_open(&unpack, &source, &err))
 		return 0;
 	FUZZ_CHECK(!unpack_is_indexed(unpack) || !unpack_is_cut(unpack));

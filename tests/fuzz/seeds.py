@@ -321,11 +321,16 @@ def zstd(data, *how):
     return subprocess.run(["zstd", "-q", "-c", *how], input=data, capture_output=True, check=True).stdout
 
 
+def record(keys=b"\x5a" * 6, sessions=b"\x03"):
+    return struct.pack("<QQIIHHI", 5, 9, 1, len(keys), 0, len(sessions), 0) + sessions + keys
+
+
 def tail(frames, definitions):
-    """Index and seek table, as pack.h says; frames: packed and raw length."""
-    index = b"".join(struct.pack("<QQI", 5, 9, 1) for _ in frames) + definitions
+    """Index and seek table, as pack_index.h says; frames: packed and raw length."""
+    records = b"".join(record() for _ in frames)
+    index = records + definitions
     table = b"".join(struct.pack("<II", *f) for f in frames) + struct.pack("<IBI", len(frames), 0, 0x8F92EAB1)
-    return struct.pack("<IIII", 0x184D2A5D, 8 + len(index), 1, len(frames)) + index + \
+    return struct.pack("<5I", 0x184D2A5D, 12 + len(index), 2, len(frames), len(records)) + index + \
         struct.pack("<II", 0x184D2A5E, len(table)) + table
 
 
@@ -339,9 +344,10 @@ def packed():
     yield "no-index", whole[:index]
     yield "no-seek", whole[:whole.rindex(struct.pack("<I", 0x184D2A5E))]
     yield "cut", whole[:index - 20]
-    for name, at, value in (("version", index + 8, 2), ("frames", index + 12, 9), ("length", index + 4, 8), ("times", index + 16, 0xFFFF),
-                            ("packets", index + 32, 1), ("seek", len(whole) - 9, 7), ("raw", len(whole) - 13, 5), ("longer", len(whole) - 13, 100), ("packed", len(whole) - 17, 5),
-                            ("flag", len(whole) - 5, 0xFFFFFFFF), ("definition", index + 16 + 20 * len(frames), 7), ("zstd", 12, 0xFFFFFFFF)):
+    for name, at, value in (("version", index + 8, 3), ("frames", index + 12, 9), ("length", index + 4, 8), ("records", index + 16, 9),
+                            ("times", index + 20, 0xFFFF), ("packets", index + 36, 10**6), ("filter", index + 40, 0xFFFFFFFF),
+                            ("sessions", index + 44, 0xFFFF0000), ("flags", index + 48, 7), ("seek", len(whole) - 9, 7), ("raw", len(whole) - 13, 5), ("longer", len(whole) - 13, 100), ("packed", len(whole) - 17, 5),
+                            ("flag", len(whole) - 5, 0xFFFFFFFF), ("definition", index + 20 + len(record()) * len(frames), 7), ("zstd", 12, 0xFFFFFFFF)):
         bad = bytearray(whole)
         struct.pack_into("<I", bad, at, value)
         yield f"bad-{name}", bytes(bad)
@@ -355,6 +361,36 @@ def packed():
     yield "huge", zstd(bytes(1 << 20) * 65)
     yield "names", zstd(b"".join(blocks[:3] + [blocks[7]] + blocks[3:]))
     yield "empty", b""
+    entries = [struct.pack("<II", len(f), len(r)) + record() for f, r in zip(frames, raw)]
+    entries[0] += b"".join(blocks[:3])
+    entries = b"".join(struct.pack("<I", len(e)) + e for e in entries)
+    data = b"".join(frames)
+    for name, told, there in (("all", entries, data), ("ahead", entries, data[:-len(frames[2]) // 2]), ("none", b"", data), ("cut", entries[:-9], data),
+                              ("behind", entries[:-4 - len(record()) - 8], data), ("nothing", entries, b"")):
+        yield f"part-{name}", part(told, there)
+    for name, at, value in (("len", 0, 7), ("packed", 4, 9), ("raw", 8, 100), ("filter", 32, 0xFFFFFFFF), ("packets", 28, 10**6),
+                            ("definition", 12 + len(record()), 7)):
+        bad = bytearray(entries)
+        struct.pack_into("<I", bad, at, value)
+        yield f"part-bad-{name}", part(bytes(bad), data)
+
+
+def part(entries, data):
+    """As fuzz_pack wants an open file and the index beside it: of 16n + 3 bytes."""
+    whole = struct.pack("<H", len(entries)) + entries + data
+    return whole + bytes((3 - len(whole)) % 16)
+
+
+def wanted():
+    packet = frame(0, 6, struct.pack("!HH", 40000, 80) + bytes(16))
+    texts = ("tcp 10.0.0.1:80 10.0.0.2:1234", "udp 10.0.0.1 10.0.0.2:0", "sctp [2001:db8::1]:38412 2001:db8::2", "icmp 10.0.0.1 10.0.0.2",
+             "icmp6 ::1 fe80::1", "47 10.0.0.1 10.0.0.2", "tcp 10.0.0.1:80 ::1", "tcp [::1]80 ::2", "tcp 10.0.0.1: 10.0.0.2", "6 10.0.0.1:40000 10.0.0.2:80")
+    for i, text in enumerate(texts):
+        yield f"flow-{i}", b"\0" + text.encode() + b"\0" + packet
+    for i, text in enumerate(("1:LQU9qZlK+B5F3KDmev6m5PMibrg=", "1:LQU9qZlK+B5F3KDmev6m5PMibrh=", "1:", "2:x")):
+        yield f"community-{i}", b"\1" + text.encode() + b"\0" + packet
+    for i, text in enumerate(("10.0.0.1", "2001:db8::1", "10.0.0", "x")):
+        yield f"host-{i}", b"\2" + text.encode() + b"\0" + packet
 
 
 def sealed():
@@ -529,7 +565,7 @@ def main():
     corpus = Path(sys.argv[1])
     for name, inputs in (("packet", packets()), ("kpi", ((n, kpi_input(s)) for n, s in conversations())), ("capfile", captures()),
                          ("block", captures()), ("pack", packed()), ("seal", sealed()), ("keys", keys()), ("names", names()),
-                         ("config", configs()), ("value", values()), ("negotiate", negotiations()), ("chain", chains())):
+                         ("config", configs()), ("value", values()), ("negotiate", negotiations()), ("chain", chains()), ("flow", wanted())):
         write(corpus / name, inputs)
 
 
