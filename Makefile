@@ -44,7 +44,7 @@ $(B)/vxprobe: $(call obj,probe/main.c) $(B)/libprobe.a
 $(B)/vxcap: $(call obj,$(wildcard tools/vxcap*.c)) $(B)/libprobe.a
 $(B)/vxcap: LDLIBS += -lssh
 $(B)/vxmirror: $(call obj,$(wildcard tools/vxmirror*.c)) $(B)/libprobe.a
-$(B)/unit: $(call obj,$(UNIT) tools/vxcap_flow.c tools/vxcap_heap.c) $(B)/libprobe.a
+$(B)/unit: $(call obj,$(UNIT) tools/vxcap_flow.c tools/vxcap_heap.c tools/vxcap_url.c) $(B)/libprobe.a
 $(B)/unit: LDLIBS += -lcriterion
 $(B)/bench_stages: $(call obj,bench/bench_stages.c) $(B)/libprobe.a
 $(B)/bench_writer: $(call obj,bench/bench_writer.c) $(B)/libprobe.a

@@ -206,6 +206,26 @@ int vxcap_file_look(struct vxcap_file *file, struct err *err)
 
 /* ---- opening ---- */
 
+/* From another host the whole of it is asked for at once. offset, len: of the content. */
+static void expect(const struct vxcap_file *file, uint64_t offset, uint64_t len)
+{
+	uint64_t from = offset, to = offset + len;
+
+	if (!file->far)
+		return;
+	if (file->unseal) {
+		to = (to + SEAL_CHUNK - 1) / SEAL_CHUNK * SEAL_CHUNK;
+		from -= from % SEAL_CHUNK;
+		from += unseal_is_kept(file->unseal, from) ? SEAL_CHUNK : 0;
+		from = unseal_stored(file->unseal, from);
+		to = unseal_stored(file->unseal, to);
+	}
+	if (to > file->size)
+		to = file->size;
+	if (from < to)
+		vxcap_remote_expect(file->far, from, (size_t)(to - from));
+}
+
 static ssize_t read_plain(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	progress_add(len);
@@ -218,6 +238,7 @@ static ssize_t read_sealed(void *arg, uint64_t offset, void *buf, size_t len)
 	size_t done = 0;
 
 	progress_add(len);
+	expect(file, offset, len);
 	/* A chunk at a time: what stands before an altered one is good. */
 	while (done < len) {
 		const size_t room = SEAL_CHUNK - (size_t)(offset + done) % SEAL_CHUNK;
@@ -334,24 +355,13 @@ static int open_content(struct vxcap_file *file, struct err *err)
 	return ret;
 }
 
-/* The range of the file that has the frame. */
-static void expect_frame(const struct vxcap_file *file, const struct unpack_frame *frame)
-{
-	const uint64_t end = frame->offset + frame->len;
-	const uint64_t from = frame->offset - frame->offset % SEAL_CHUNK;
-	const uint64_t to = (end + SEAL_CHUNK - 1) / SEAL_CHUNK * SEAL_CHUNK;
-	const uint64_t at = file->unseal ? unseal_stored(file->unseal, from) : frame->offset;
-	const uint64_t past = file->unseal ? unseal_stored(file->unseal, to) : end;
-
-	vxcap_remote_expect(file->far, at, (size_t)((past < file->size ? past : file->size) - at));
-}
-
 int vxcap_file_read_frame(struct vxcap_file *file, unsigned i, uint8_t *out, struct err *err)
 {
 	struct err cause;
 
-	if (file->far)
-		expect_frame(file, unpack_frame(file->unpack, i));
+	const struct unpack_frame *frame = unpack_frame(file->unpack, i);
+
+	expect(file, frame->offset, frame->len);
 	const int ret = unpack_read(file->unpack, i, out, &cause);
 	return ret ? err_set(err, ret, "%s: %s", file->path, cause.text) : 0;
 }

@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "vxcap_remote.h"
 #include "vxcap_time.h"
+#include "vxcap_url.h"
 
 #define PART  ".part"
 #define TRUNC "_trunc."
@@ -201,7 +202,7 @@ static int add_argument(struct vxcap_files *files, const char *path, struct err 
 {
 	struct stat st;
 
-	if (vxcap_remote_is_url(path))
+	if (vxcap_url_is(path))
 		return add_url(files, path, err);
 	return !stat(path, &st) && S_ISDIR(st.st_mode) ? add_folder(files, path, err)
 						       : add_path(files, strdup(path), err);

@@ -149,14 +149,14 @@ static int add_frames(struct vxcap_merge *merge, struct input *input, struct err
 	return ret;
 }
 
-/* When no frame of it is wanted, or too many others are open. One without index stays: finding its
- * frames took a pass. */
-static void close_when_due(struct vxcap_merge *merge, const struct input *input)
+/* When no frame of it is wanted, or more than max files are open. One without index stays: finding
+ * its frames took a pass. */
+static void close_when_due(struct vxcap_merge *merge, const struct input *input, unsigned max)
 {
 	struct vxcap_file *file = input->file;
 
-	if (!file->unpack || (input->wanted > 0 && (merge->n_open <= VXCAP_MERGE_OPEN ||
-						    !unpack_is_indexed(file->unpack))))
+	if (!file->unpack ||
+	    (input->wanted > 0 && (merge->n_open <= max || !unpack_is_indexed(file->unpack))))
 		return;
 	vxcap_file_close(file);
 	merge->n_open--;
@@ -183,8 +183,10 @@ int vxcap_merge_add(struct vxcap_merge *merge, struct vxcap_file *file, struct e
 	struct block_reader *reader;
 	struct input *input = NULL;
 
-	if (!file->unpack)
+	if (!file->unpack) { /* empty */
+		vxcap_file_close(file);
 		return 0;
+	}
 	int ret = input_new(merge, file, &input, err);
 	if (ret)
 		return ret;
@@ -196,7 +198,7 @@ int vxcap_merge_add(struct vxcap_merge *merge, struct vxcap_file *file, struct e
 	if (!ret)
 		ret = add_frames(merge, input, err);
 	merge->n_open++;
-	close_when_due(merge, input);
+	close_when_due(merge, input, file->far ? VXCAP_MERGE_OPEN : VXCAP_MERGE_KEPT);
 	return ret;
 }
 
@@ -321,7 +323,7 @@ static int load_next(struct vxcap_merge *merge, struct err *err)
 	loaded->place = place;
 	ret = load_content(merge, loaded, err);
 	input->wanted--;
-	close_when_due(merge, input);
+	close_when_due(merge, input, VXCAP_MERGE_OPEN);
 	if (ret || loaded->n == 0)
 		goto fail;
 	merge->loaded_len += loaded->len;

@@ -10,22 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#define SCHEME       "sftp://"
+#include "vxcap_url.h"
+
 #define TIMEOUT_S    30L
 #define REQUEST_LEN  32768u /* every server must give so much at a time (SFTP draft, section 3) */
 #define REQUESTS_MAX (VXCAP_REMOTE_AHEAD / REQUEST_LEN)
 
-struct url {
-	char user[65], host[256];
-	unsigned port;    /* 0: not said */
-	const char *path; /* in the text */
-};
-
 struct host {
 	struct host *next;
-	struct url url;
+	struct vxcap_url url;
 	ssh_session ssh;
 	sftp_session sftp;
 	struct ssh_counter_struct moved;
@@ -48,59 +43,6 @@ struct vxcap_remote_file {
 	size_t len, come;
 	uint32_t request[REQUESTS_MAX]; /* ids, of every REQUEST_LEN from at on */
 };
-
-/* ---- URLs ---- */
-
-bool vxcap_remote_is_url(const char *path)
-{
-	return !strncmp(path, SCHEME, strlen(SCHEME));
-}
-
-static bool take_text(char *out, size_t cap, const char *from, const char *to)
-{
-	const size_t len = (size_t)(to - from);
-
-	if (len == 0 || len >= cap)
-		return false;
-	memcpy(out, from, len);
-	out[len] = '\0';
-	return true;
-}
-
-static bool take_port(unsigned *out, const char *from, const char *to)
-{
-	char *end;
-	const unsigned long port = *from >= '0' && *from <= '9' ? strtoul(from, &end, 10) : 0;
-
-	*out = (unsigned)port;
-	return port > 0 && port <= 65535 && end == to;
-}
-
-/* [USER@]HOST[:PORT]/PATH; [ADDRESS] for IPv6. */
-static int parse(struct url *url, const char *text, struct err *err)
-{
-	const char *p = text + strlen(SCHEME), *const slash = strchr(p, '/');
-	const char *const end = slash ? slash : p + strlen(p);
-	const char *const at = memchr(p, '@', (size_t)(end - p));
-	bool is_good = slash != NULL;
-
-	*url = (struct url){.path = slash};
-	if (at) {
-		is_good &= take_text(url->user, sizeof(url->user), p, at);
-		p = at + 1;
-	}
-	const bool is_bracketed = *p == '[';
-	p += is_bracketed;
-	const char *host_end = memchr(p, is_bracketed ? ']' : ':', (size_t)(end - p));
-	const char *rest = host_end ? host_end + is_bracketed : end;
-	is_good &= (host_end || !is_bracketed) && rest <= end &&
-		   take_text(url->host, sizeof(url->host), p, host_end ? host_end : end);
-	if (is_good && rest < end)
-		is_good = *rest == ':' && take_port(&url->port, rest + 1, end);
-	return is_good ? 0
-		       : err_set(err, -EINVAL,
-				 "%s is no place: write sftp://[USER@]HOST[:PORT]/FOLDER", text);
-}
 
 /* ---- connecting ---- */
 
@@ -222,13 +164,13 @@ static int open_host(struct host *host, const char *ssh_config, struct err *err)
 	return 0;
 }
 
-static bool is_same(const struct url *a, const struct url *b)
+static bool is_same(const struct vxcap_url *a, const struct vxcap_url *b)
 {
 	return !strcmp(a->user, b->user) && !strcmp(a->host, b->host) && a->port == b->port;
 }
 
 /* The connection that there is, or a new one. */
-static int find_host(struct vxcap_remote *remote, const struct url *url, struct host **out,
+static int find_host(struct vxcap_remote *remote, const struct vxcap_url *url, struct host **out,
 		     struct err *err)
 {
 	struct host *host = remote->hosts;
@@ -254,8 +196,10 @@ static int find_host(struct vxcap_remote *remote, const struct url *url, struct 
 
 int vxcap_remote_new(struct vxcap_remote **out, const char *ssh_config, struct err *err)
 {
+	/* libssh takes one that cannot be read as empty. */
+	if (ssh_config && access(ssh_config, R_OK))
+		return err_set(err, -errno, "cannot read %s: %s", ssh_config, strerror(errno));
 	struct vxcap_remote *remote = calloc(1, sizeof(*remote));
-
 	if (!remote)
 		return err_set(err, -ENOMEM, "out of memory");
 	remote->ssh_config = ssh_config;
@@ -298,15 +242,15 @@ static int fail(const struct host *host, const char *url, struct err *err)
 	}
 }
 
-static int begin(struct vxcap_remote *remote, const char *text, struct url *url, struct host **host,
-		 struct err *err)
+static int begin(struct vxcap_remote *remote, const char *text, struct vxcap_url *url,
+		 struct host **host, struct err *err)
 {
-	const int ret = parse(url, text, err);
+	const int ret = vxcap_url_parse(url, text, err);
 
 	return ret ? ret : find_host(remote, url, host, err);
 }
 
-static int is_folder(const struct host *host, const struct url *url, const char *text,
+static int is_folder(const struct host *host, const struct vxcap_url *url, const char *text,
 		     struct err *err)
 {
 	sftp_attributes a = sftp_stat(host->sftp, url->path);
@@ -323,7 +267,7 @@ int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remot
 {
 	sftp_attributes entry;
 	struct host *host;
-	struct url url;
+	struct vxcap_url url;
 
 	int ret = begin(remote, text, &url, &host, err);
 	if (!ret)
@@ -348,7 +292,7 @@ int vxcap_remote_open(struct vxcap_remote_file **out, struct vxcap_remote *remot
 		      uint64_t *size, struct err *err)
 {
 	struct vxcap_remote_file *file = calloc(1, sizeof(*file));
-	struct url url;
+	struct vxcap_url url;
 	int ret = file ? begin(remote, text, &url, &file->host, err)
 		       : err_set(err, -ENOMEM, "out of memory");
 
@@ -433,6 +377,9 @@ static void end_range(struct vxcap_remote_file *file)
 
 void vxcap_remote_expect(struct vxcap_remote_file *file, uint64_t offset, size_t len)
 {
+	if (file->ahead && offset >= file->at && offset - file->at < file->len &&
+	    len <= file->len - (size_t)(offset - file->at))
+		return;
 	end_range(file);
 	if (len > VXCAP_REMOTE_AHEAD)
 		len = VXCAP_REMOTE_AHEAD;

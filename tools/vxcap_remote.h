@@ -11,7 +11,6 @@
 
 #include "base/err.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,8 +24,6 @@ int vxcap_remote_new(struct vxcap_remote **out, const char *ssh_config, struct e
 void vxcap_remote_free(struct vxcap_remote *remote);
 /* Bytes that the connections took and gave so far, with all that SSH adds. */
 uint64_t vxcap_remote_moved(const struct vxcap_remote *remote);
-
-bool vxcap_remote_is_url(const char *path);
 
 /* Shows visit every name in a folder; it returns 0, or what ends the listing. -ENOTDIR: no folder.
  * Else why the host cannot be asked. */
@@ -42,7 +39,7 @@ int vxcap_remote_open(struct vxcap_remote_file **out, struct vxcap_remote *remot
 /* Takes NULL. */
 void vxcap_remote_close(struct vxcap_remote_file *file);
 /* This range is about to be read, in order: it is asked for at once, as far as VXCAP_REMOTE_AHEAD
- * goes. Nothing outside of it is. */
+ * goes, unless it was. Nothing outside of it is. */
 #define VXCAP_REMOTE_AHEAD (4u << 20)
 void vxcap_remote_expect(struct vxcap_remote_file *file, uint64_t offset, size_t len);
 /* Short only at the end of the file; -EIO: the host or the way to it failed. */

@@ -265,7 +265,8 @@ uint64_t pack_index_read_entries(struct unpack *unpack, size_t len)
 		}
 		offset += frame_len;
 	}
-	if (!definitions_are_sound(unpack->definitions, unpack->definitions_len)) {
+	if (unpack->definitions_len &&
+	    !definitions_are_sound(unpack->definitions, unpack->definitions_len)) {
 		unpack->n_frames = unpack->definitions_len = 0;
 		unpack->is_cut = unpack->is_unsettled = false;
 		return 0;

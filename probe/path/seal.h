@@ -151,6 +151,8 @@ uint64_t unseal_stored(const struct unseal *unseal, uint64_t size);
 /* Reads authenticated plaintext at any offset. Short only at the end. -EBADMSG: a chunk was
  * altered. Keeps the last chunk, so that sequential small reads decrypt each once. */
 ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t len);
+/* True when reading there needs nothing of the source: its chunk is the one kept. */
+bool unseal_is_kept(const struct unseal *unseal, uint64_t offset);
 /* Opens entry number i, from 0, of the index beside the open file: its len bytes, tag counted,
  * become len - SEAL_TAG, in their place or elsewhere. -EBADMSG: too short, or not authentic. */
 int unseal_index_entry(struct unseal *unseal, uint64_t i, const uint8_t *in, size_t len,

@@ -240,6 +240,11 @@ ssize_t unseal_read(struct unseal *unseal, uint64_t offset, void *buf, size_t le
 	return (ssize_t)done;
 }
 
+bool unseal_is_kept(const struct unseal *unseal, uint64_t offset)
+{
+	return unseal->chunk == offset / SEAL_CHUNK;
+}
+
 int unseal_index_entry(struct unseal *unseal, uint64_t i, const uint8_t *in, size_t len,
 		       uint8_t *out)
 {
