@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,9 +198,16 @@ static int open_file(struct cat *cat, struct vxcap_file *file, struct err *err)
 {
 	file->uses_part_index = true;
 	const int ret = vxcap_file_open(file, &cat->keys, err);
-	return ret == -ENOENT && vxcap_files_follow(&cat->files, file)
-		       ? vxcap_file_open(file, &cat->keys, err)
-		       : ret;
+	if (ret != -ENOENT)
+		return ret;
+	switch (vxcap_files_follow(&cat->files, file)) {
+	case 0:
+		return vxcap_file_open(file, &cat->keys, err);
+	case -EEXIST:
+		return 0; /* it comes under that name */
+	default:
+		return ret;
+	}
 }
 
 /* Every file that its name does not rule out is open once, and readable, before the first byte is
@@ -290,6 +298,18 @@ static int run(struct cat *cat, struct err *err)
 	return ret;
 }
 
+/* Open files stay open until their last frame is read, and a store can have one for each session.
+ */
+static void allow_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int vxcap_cat(int argc, char **argv)
 {
 	struct cat cat = {.out_path = "-", .files = {.may_be_remote = true}};
@@ -300,6 +320,7 @@ int vxcap_cat(int argc, char **argv)
 	 * half of the time. */
 	(void)mallopt(M_TRIM_THRESHOLD, KEPT_LEN);
 	(void)mallopt(M_MMAP_THRESHOLD, KEPT_LEN);
+	allow_files();
 	vxcap_filter_init(&cat.filter);
 	int ret = parse(&cat, argc, argv, &err);
 	if (ret == -EINVAL) {

@@ -234,33 +234,34 @@ static bool has_path(const struct vxcap_files *files, const char *path)
 	return false;
 }
 
-bool vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file)
+int vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file)
 {
 	struct vxcap_files now = {.may_be_remote = true, .remote = files->remote};
 	const char *const slash = strrchr(file->path, '/');
 	const char *prefix;
 	struct err ignored;
-	bool found = false;
+	int ret = -ENOENT;
 
 	if (!slash)
-		return false;
+		return ret;
 	const size_t len = follower_len(slash + 1, &prefix);
 	char *dir = strndup(file->path, (size_t)(slash - file->path));
 	if (dir && len)
 		(void)add_argument(&now, dir, &ignored);
-	for (size_t i = 0; i < now.n && !found; i++) {
+	for (size_t i = 0; i < now.n && ret == -ENOENT; i++) {
 		char *const path = now.file[i].path;
-		if (strncmp(path + (slash - file->path) + 1, prefix, len) != 0 ||
-		    has_path(files, path))
+		if (strncmp(path + (slash - file->path) + 1, prefix, len) != 0)
+			continue;
+		ret = has_path(files, path) ? -EEXIST : 0;
+		if (ret)
 			continue;
 		now.file[i].path = file->path;
 		file->path = path;
-		found = true;
 	}
 	now.remote = NULL; /* borrowed */
 	vxcap_files_fini(&now);
 	free(dir);
-	return found;
+	return ret;
 }
 
 void vxcap_files_fini(struct vxcap_files *files)

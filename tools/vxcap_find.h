@@ -35,9 +35,11 @@ void vxcap_files_fini(struct vxcap_files *files);
 /* Leaves out those that is_recovered: their packets are in another file of the folder. */
 void vxcap_files_leave_recovered(struct vxcap_files *files);
 
-/* An open file that was found in a folder and is there no more: takes the path that it has now that
- * it is sealed. False: there is none, or it is among files already. */
-bool vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file);
+/* An open file that is there no more: takes the path that it has in its folder now that it is
+ * sealed. -EEXIST: that is among files already, so this one may be left out; -ENOENT: there is
+ * none.
+ */
+int vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file);
 
 /* NAME_000007_20261121T230254Z of .NAME_000007_20261121T230254Z.part and of its trunc file: the
  * length, 0 for any other name. *stem points into name. */

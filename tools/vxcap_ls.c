@@ -170,7 +170,10 @@ static int list_file(struct list *list, struct vxcap_file *file)
 	struct err err;
 	int ret = vxcap_file_hold(file, &err);
 
-	if (ret == -ENOENT && vxcap_files_follow(&list->files, file))
+	const int follows = ret == -ENOENT ? vxcap_files_follow(&list->files, file) : ret;
+	if (follows == -EEXIST)
+		return 0;
+	if (ret == -ENOENT && !follows)
 		ret = vxcap_file_hold(file, &err);
 	if (ret) {
 		vxcap_say("%s", err.text);
@@ -251,8 +254,9 @@ int vxcap_ls(int argc, char **argv)
 		if (option == 'j' && !list.rows)
 			list.rows = json_array();
 		if (ret == -ENOENT && option != 's' && option != 'j')
-			return vxcap_usage("ls takes -i IDENTITY, --unwrap CMD, --ssh-config FILE, -s, "
-					   "--json and paths, no more");
+			return vxcap_usage(
+				"ls takes -i IDENTITY, --unwrap CMD, --ssh-config FILE, -s, "
+				"--json and paths, no more");
 		if (ret && ret != -ENOENT) {
 			vxcap_say("%s", err.text);
 			return EXIT_FAILED;
