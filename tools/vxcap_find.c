@@ -239,7 +239,7 @@ int vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file)
 	struct vxcap_files now = {.may_be_remote = true, .remote = files->remote};
 	const char *const slash = strrchr(file->path, '/');
 	const char *prefix;
-	struct err ignored;
+	struct err ignored = {0};
 	int ret = -ENOENT;
 
 	if (!slash)
