@@ -79,7 +79,7 @@ static int check(int argc, char **argv)
 {
 	struct config config;
 	struct err err = {""};
-	char summary[512];
+	char summary[1536]; /* with 15 stores */
 	int code;
 
 	if (!configure(&config, CONFIG_CHECK, argc, argv, &code))

@@ -455,7 +455,10 @@ def configs():
     lines = ("", "workers: 3", "allow: [10.0.0.0/8, 'fd00::/8']", "allow: x", "recipient: [a, b]", "unencrypted: true", "colour: x", "workers: [1]", "workers: {a: b}",
              "recipient: []", "recipients-file: /nonexistent", "recipients-file: /dev/null", "listen: '[::1]:9789'\nhealth-listen: '[::1]:9789'", "health-listen: 127.0.0.1:9789", "level: -7",
              "level: x", "memory: 1GiB", "slack: 5ms", "ring: 500", "split: session", "rotate-time: 24h", "metrics-by: both", "sessions-max: 9999999", "help: x", "config: x",
-             "interfaces: x", "workers: 1\nworkers: 2")
+             "interfaces: x", "workers: 1\nworkers: 2", "stores: x", "stores: {a: {}}\nwriters: 2", "writers: 2",
+             f"stores:\n  a:\n    recipient: [{OTHER}, {KEY}]\n    rotate-time: 1m\n  b: {{retain-size: 4GiB, retain-time: 1d, rotate-size: 1MiB}}",
+             "stores: {a_b: {}}", "stores: {vxprobe: {}}", "stores: {10.0.0.1-42: {}}", "stores: {a: {ring: 1}}", "stores: {a: {recipient: [[]]}}",
+             "stores: {a: {retain-time: 1d}}\nsplit: session", "stores: {a: {recipients-file: /nonexistent}}")
     for i, line in enumerate(lines):
         yield f"file-{i}", f"c\0{enough}{line}\n".encode()
     words = ("-i eth0 -o out --unencrypted", f"-i eth0 -o out -r {KEY} -r {OTHER} --allow 10.0.0.1 --allow ::/0", "--help", "-h", "--nothing", "-x", "--worker 2", "--workers", "-i",

@@ -113,6 +113,31 @@ Test(names, load_reads_everything)
 	names_close(names);
 }
 
+Test(names, entries_come_one_after_the_other)
+{
+	struct names *names = loaded(everything);
+	struct names_session s;
+	unsigned named = 0;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		cr_assert(names_entry(names, i, &s));
+		named += !strcmp(s.store, "signalling");
+	}
+	cr_assert_eq(named, 1);
+	cr_assert_not(names_entry(names, 2, &s));
+	names_close(names);
+}
+
+Test(names, automatic_name_is_an_address_and_a_number)
+{
+	cr_assert(names_is_automatic("10.0.0.1-42"));
+	cr_assert(names_is_automatic("10.0.0.1-42.2"));
+	cr_assert(names_is_automatic("2001:db8::5-16777215"));
+	cr_assert_not(names_is_automatic("10.0.0.1-16777216"));
+	cr_assert_not(names_is_automatic("10.0.0.1"));
+	cr_assert_not(names_is_automatic("user-1"));
+}
+
 Test(names, what_the_file_does_not_give_is_empty)
 {
 	struct names *names = loaded("sessions:\n  - {source: 2001:db8::5, vni: 16777215, nf: ~, "

@@ -887,6 +887,21 @@ Test(output, file_ends_when_its_index_is_full)
 	cr_assert_gt(n_files, 3);
 }
 
+Test(output, end_before_ends_a_file_that_has_a_later_packet)
+{
+	open_output(0);
+	put_at(START_NS, 0, OFFSET_NS);
+	output_end_before(output, START_NS);
+	cr_assert_eq(stats->writer[0].files, 0);
+	output_end_before(output, START_NS - 1);
+	cr_assert_eq(stats->writer[0].files, 1);
+	output_end_before(output, START_NS - 1); /* none is open */
+	put_at(START_NS - 1, 0, OFFSET_NS);
+	output_end_file(output);
+	assert_all_there();
+	cr_assert_eq(n_files, 2);
+}
+
 Test(output, late_packet_does_not_end_a_file)
 {
 	config.settings[0].rotate_ns = 10 * SECOND_NS;

@@ -32,6 +32,31 @@ Test(stats, every_array_has_room_of_its_own)
 	close(fd);
 }
 
+Test(stats, writers_are_added_up)
+{
+	const struct stats_config c = {.workers = 1, .sessions_max = 1};
+	int fd;
+	struct stats *s = open_stats(&c, &fd);
+
+	for (unsigned i = 0; i < STATS_WRITERS_MAX; i++)
+		s->writer[i] = (struct stats_writer){.fate = {[FATE_KEPT] = 1, [FATE_MAX - 1] = 2},
+						     .bytes_in = 3,
+						     .bytes_out = 4,
+						     .files = 5,
+						     .bytes_suspect = 6,
+						     .late = 7};
+	const struct stats_writer sum = stats_writers(s);
+	cr_assert_eq(sum.fate[FATE_KEPT], STATS_WRITERS_MAX);
+	cr_assert_eq(sum.fate[FATE_MAX - 1], 2 * STATS_WRITERS_MAX);
+	cr_assert_eq(sum.bytes_in, 3 * STATS_WRITERS_MAX);
+	cr_assert_eq(sum.bytes_out, 4 * STATS_WRITERS_MAX);
+	cr_assert_eq(sum.files, 5 * STATS_WRITERS_MAX);
+	cr_assert_eq(sum.bytes_suspect, 6 * STATS_WRITERS_MAX);
+	cr_assert_eq(sum.late, 7 * STATS_WRITERS_MAX);
+	stats_close(s);
+	close(fd);
+}
+
 Test(stats, reader_finds_a_histogram_from_its_first_sample_on)
 {
 	const struct stats_config c = {.workers = 2, .sessions_max = 3, .histograms_max = 4};
