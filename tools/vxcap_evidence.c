@@ -137,7 +137,7 @@ static enum found compare_hash(struct check *c, struct known *k)
 	return WRONG;
 }
 
-static bool compare_content(struct check *c, const struct known *k)
+static bool compare_content(struct check *c, struct known *k)
 {
 	struct err err;
 
@@ -148,7 +148,8 @@ static bool compare_content(struct check *c, const struct known *k)
 		return false;
 	const int ret = vxcap_content_check(path, c->config->keys, k->event == CHAIN_SEALED,
 					    k->packets, &err);
-	if (ret)
+	k->is_gone = ret == -ENOENT;
+	if (ret && !k->is_gone)
 		vxcap_evidence_remark(c, VXCAP_DAMAGED, k->entry, k->name, "%s", err.text);
 	free(path);
 	return !ret;
