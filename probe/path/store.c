@@ -2,8 +2,6 @@
 #include "path/store.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,22 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "path/store_folder.h"
 #include "path/store_index.h"
 
-#define NAME_CHARACTERS_MAX 64
-#define TIME_LEN            sizeof("20261121T230254Z")
-#define PART                ".part"
+#define TIME_LEN sizeof("20261121T230254Z")
+#define PART     ".part"
 
 struct store {
-	char name[NAME_CHARACTERS_MAX + 1];
-	char suffix[32];
-	int dir_fd;
-	uint32_t next_sequence, n_recovered;
+	struct store_folder folder;
 	/* the open file */
 	int fd;
 	char part[NAME_MAX + 1];
@@ -41,7 +34,7 @@ struct store {
 	uint8_t *buffer; /* while a file is open */
 	size_t buffer_len, filled;
 	uint64_t start;          /* of the buffer, in the file */
-	char last[NAME_MAX + 1]; /* what rename_part made of a file of ours */
+	char last[NAME_MAX + 1]; /* what store_folder_rename made of a file of ours */
 	struct store_index index;
 };
 
@@ -54,242 +47,23 @@ static void format_time(char out[static TIME_LEN], uint64_t time_ns)
 	(void)strftime(out, TIME_LEN, "%Y%m%dT%H%M%SZ", &utc);
 }
 
-/* NAME_000007_20261121T230254Z out of .NAME_000007_20261121T230254Z.part */
-static int stem_len(const char *part)
-{
-	return (int)(strlen(part) - strlen("." PART));
-}
-
-/* start instead of the one that part has; empty: that stays. */
-static int rename_part(const struct store *store, const char *part, const char *start,
-		       const char *end, char name[static NAME_MAX + 1])
-{
-	const int len =
-		snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
-			 part + 1, start, end, store->suffix);
-
-	if (len > NAME_MAX)
-		return -ENAMETOOLONG;
-	/* Never over another file: two probes in one folder may come to the same name. */
-	if (!renameat2(store->dir_fd, part, store->dir_fd, name, RENAME_NOREPLACE))
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	return renameat(store->dir_fd, part, store->dir_fd, name) ? -errno
-								  : 0; /* NFS has no flags */
-}
-
-/* ---- what is in the folder ---- */
-
-/* Reads NAME_<digits>_ at the front of a file name. */
-static bool parse_sequence(const struct store *store, const char *file, uint32_t *out)
-{
-	const size_t len = strlen(store->name);
-	char *end;
-
-	if (strncmp(file, store->name, len) || file[len] != '_' ||
-	    !isdigit((unsigned char)file[len + 1]))
-		return false;
-	errno = 0;
-	const unsigned long sequence = strtoul(file + len + 1, &end, 10);
-	if (errno || sequence >= UINT32_MAX || *end != '_')
-		return false;
-	*out = (uint32_t)sequence;
-	return true;
-}
-
-/* .NAME_000007_20261121T230254Z.part, whatever the NAME. */
-static bool is_part(const char *file)
-{
-	unsigned sequence, day, second;
-	int end = 0;
-
-	return file[0] == '.' &&
-	       sscanf(file + 1, "%*[A-Za-z0-9.:-]_%u_%8uT%6uZ" PART "%n", &sequence, &day, &second,
-		      &end) == 3 &&
-	       end && !file[1 + end];
-}
-
-/* Gives back what was allocated and not written. */
-static void trim(int fd)
-{
-	struct stat st;
-
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
-		(void)!ftruncate(fd, st.st_size);
-}
-
-static void note_recovered(struct store *store, const char *part, int fd)
-{
-	store->n_recovered++;
-	trim(fd);
-	store_index_remove(store->dir_fd, part);
-}
-
-/* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
-static int recover_part(struct store *store, const char *part, struct err *err)
-{
-	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char name[NAME_MAX + 1];
-	int ret;
-
-	if (fd < 0 && errno == ENOENT)
-		return 0; /* sealed meanwhile, by its writer */
-	if (fd < 0)
-		return err_set(err, -errno, "cannot open %s, which an earlier run left: %s", part,
-			       strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-		ret = err_set(
-			err, -EBUSY,
-			"%s is being written by another process: stop it or use another folder",
-			part);
-	else if ((ret = rename_part(store, part, "", "trunc", name)))
-		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
-			strerror(-ret));
-	else
-		note_recovered(store, part, fd);
-	close(fd);
-	return ret;
-}
-
-/* Of a session that may never come again, or of one that had this NAME and ends its file later.
- * What is being written is locked; where locks do not work, nothing tells. */
-static void recover_unless_written(struct store *store, const char *part)
-{
-	const int fd = openat(store->dir_fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char name[NAME_MAX + 1];
-
-	if (fd < 0)
-		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB)) {
-		if (!rename_part(store, part, "", "trunc", name))
-			note_recovered(store, part, fd);
-	}
-	close(fd);
-}
-
-/* What a crash left beside an open file that was sealed before, or renamed by another start. */
-static void sweep(const struct store *store, const struct store_config *config, const char *file)
-{
-	uint32_t ignored;
-
-	if (config->recover_all_names || parse_sequence(store, file + 1, &ignored))
-		store_index_sweep(store->dir_fd, file);
-}
-
-static int read_folder(struct store *store, DIR *dir, const struct store_config *config,
-		       struct err *err)
-{
-	const struct dirent *entry;
-
-	while (errno = 0, (entry = readdir(dir))) {
-		const char *file = entry->d_name;
-		const bool part = is_part(file);
-		uint32_t sequence;
-
-		if (file[0] == '.' && !part)
-			sweep(store, config, file);
-		if (!parse_sequence(store, part ? file + 1 : file, &sequence)) {
-			if (part && config->recover_all_names)
-				recover_unless_written(store, file);
-			continue;
-		}
-		if (sequence >= store->next_sequence)
-			store->next_sequence = sequence + 1;
-		if (part && config->is_shared)
-			recover_unless_written(store, file);
-		const int ret = part && !config->is_shared ? recover_part(store, file, err) : 0;
-		if (ret)
-			return ret;
-	}
-	return errno ? err_set(err, -errno, "cannot list the folder: %s", strerror(errno)) : 0;
-}
-
-static int scan_folder(struct store *store, const struct store_config *config, struct err *err)
-{
-	const int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		const int ret = -errno;
-		if (fd >= 0)
-			close(fd);
-		return err_set(err, ret, "cannot list the folder: %s", strerror(-ret));
-	}
-	const int ret = read_folder(store, dir, config, err);
-	closedir(dir);
-	return ret;
-}
-
 /* ---- opening ---- */
-
-static int check_config(const struct store_config *config, struct err *err)
-{
-	const size_t len = strlen(config->name);
-
-	if (len == 0 || len > NAME_CHARACTERS_MAX || config->name[0] == '.')
-		return err_set(
-			err, -EINVAL,
-			"\"%s\" cannot begin a file name: 1 to %d characters, no '.' in front",
-			config->name, NAME_CHARACTERS_MAX);
-	for (const char *c = config->name; *c; c++)
-		if (!(isalnum((unsigned char)*c) || strchr(".:-", *c)) || (unsigned char)*c > 127)
-			return err_set(err, -EINVAL,
-				       "\"%s\" cannot begin a file name: use letters, digits, '.', "
-				       "':', '-'",
-				       config->name);
-	if (strlen(config->suffix) >= sizeof(((struct store *)0)->suffix))
-		return err_set(err, -EINVAL, "the suffix %s is too long", config->suffix);
-	assert(config->buffer_len && config->buffer_len % STORE_BLOCK == 0);
-	return 0;
-}
-
-static int open_folder(const char *dir, int *out, struct err *err)
-{
-	const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(err, -errno, "cannot open the folder %s: %s", dir, strerror(errno));
-	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
-		const int ret = -errno;
-		close(fd);
-		return err_set(err, ret, "cannot write to the folder %s: %s", dir, strerror(-ret));
-	}
-	*out = fd;
-	return 0;
-}
 
 int store_open(struct store **out, const struct store_config *config, struct err *err)
 {
-	struct err cause;
-	int ret = check_config(config, err);
-
-	if (ret)
-		return ret;
 	struct store *store = calloc(1, sizeof(*store));
+
 	if (!store)
 		return err_set(err, -ENOMEM, "out of memory");
-	store->dir_fd = store->fd = -1;
-	store->next_sequence = 1;
+	store->fd = -1;
 	store->buffer_len = config->buffer_len;
-	(void)strcpy(store->name, config->name); /* their lengths are checked */
-	(void)strcpy(store->suffix, config->suffix);
-	ret = open_folder(config->dir, &store->dir_fd, err);
-	if (ret)
-		goto fail;
-	ret = scan_folder(store, config, &cause);
+	const int ret = store_folder_open(&store->folder, config, err);
 	if (ret) {
-		err_set(err, ret, "%s: %s", config->dir, cause.text);
-		goto fail;
+		store_close(store);
+		return ret;
 	}
-	if (store->n_recovered)
-		log_line("%s: %u files that earlier runs did not end are kept as *_trunc*",
-			 config->dir, store->n_recovered);
 	*out = store;
 	return 0;
-fail:
-	store_close(store);
-	return ret;
 }
 
 void store_close(struct store *store)
@@ -297,8 +71,7 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	store_abandon(store);
-	if (store->dir_fd >= 0)
-		close(store->dir_fd);
+	store_folder_close(&store->folder);
 	free(store);
 }
 
@@ -399,12 +172,12 @@ int store_write(struct store *store, const uint8_t *data, size_t len)
 
 void store_write_index(struct store *store, const uint8_t *data, size_t len)
 {
-	store_index_append(&store->index, store->dir_fd, data, len);
+	store_index_append(&store->index, store->folder.fd, data, len);
 }
 
 void store_drop_index(struct store *store)
 {
-	store_index_end(&store->index, store->dir_fd);
+	store_index_end(&store->index, store->folder.fd);
 }
 
 int store_flush(struct store *store)
@@ -446,17 +219,17 @@ static void end_file(struct store *store)
 	store->fd = -1;
 	free(store->buffer);
 	store->buffer = NULL;
-	store_index_end(&store->index, store->dir_fd);
+	store_index_end(&store->index, store->folder.fd);
 }
 
 static int create_part(struct store *store, struct err *err)
 {
 	/* 0640: the folder's group may read what is meant for it; sealed files tell no one else. */
-	store->fd = openat(store->dir_fd, store->part,
+	store->fd = openat(store->folder.fd, store->part,
 			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (store->fd < 0)
 		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
-	store->next_sequence++;
+	store->folder.next_sequence++;
 	store_index_begin(&store->index, store->part);
 	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
 		/* A probe that starts took it for a leftover; the next one has another number. */
@@ -473,8 +246,8 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 
 	assert(store->fd < 0);
 	format_time(start, start_ns);
-	(void)snprintf(store->part, sizeof(store->part), ".%s_%06u_%s" PART, store->name,
-		       store->next_sequence, start);
+	(void)snprintf(store->part, sizeof(store->part), ".%s_%06u_%s" PART, store->folder.name,
+		       store->folder.next_sequence, start);
 	store->buffer = aligned_alloc(STORE_BLOCK, store->buffer_len);
 	if (!store->buffer)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -496,17 +269,17 @@ int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct
 	format_time(start, start_ns);
 	format_time(end, end_ns);
 	if (!ret && store->allocated > store->written)
-		trim(store->fd);
+		store_folder_trim(store->fd);
 	if (!ret && !(ret = fsync(store->fd) ? -errno : 0)) {
 		store->synced = store->written;
-		ret = rename_part(store, store->part, start, end, store->last);
+		ret = store_folder_rename(&store->folder, store->part, start, end, store->last);
 	}
 	if (ret) {
 		store_abandon(store);
 		return err_set(err, ret, "cannot complete %s: %s", store->part, strerror(-ret));
 	}
 	end_file(store);
-	if (fsync(store->dir_fd))
+	if (fsync(store->folder.fd))
 		return err_set(err, -errno, "cannot sync the folder of %s: %s", store->part,
 			       strerror(errno));
 	return 0;
@@ -516,8 +289,8 @@ void store_abandon(struct store *store)
 {
 	if (store->fd < 0)
 		return;
-	trim(store->fd);
-	if (rename_part(store, store->part, "", "trunc", store->last))
+	store_folder_trim(store->fd);
+	if (store_folder_rename(&store->folder, store->part, "", "trunc", store->last))
 		store->last[0] = 0; /* the next store_open does it */
 	end_file(store);
 }
@@ -532,6 +305,6 @@ void store_discard(struct store *store)
 	if (store->fd < 0)
 		return;
 	store->last[0] = 0;
-	(void)unlinkat(store->dir_fd, store->part, 0);
+	(void)unlinkat(store->folder.fd, store->part, 0);
 	end_file(store);
 }

@@ -1,0 +1,249 @@
+#define _GNU_SOURCE /* renameat2 */
+#include "path/store_folder.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "path/store_index.h"
+
+#define PART ".part"
+
+/* NAME_000007_20261121T230254Z out of .NAME_000007_20261121T230254Z.part */
+static int stem_len(const char *part)
+{
+	return (int)(strlen(part) - strlen("." PART));
+}
+
+int store_folder_rename(const struct store_folder *folder, const char *part, const char *start,
+			const char *end, char name[static NAME_MAX + 1])
+{
+	const int len =
+		snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
+			 part + 1, start, end, folder->suffix);
+
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	/* Never over another file: two probes in one folder may come to the same name. */
+	if (!renameat2(folder->fd, part, folder->fd, name, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	return renameat(folder->fd, part, folder->fd, name) ? -errno : 0; /* NFS has no flags */
+}
+
+/* Reads NAME_<digits>_ at the front of a file name. */
+static bool parse_sequence(const struct store_folder *folder, const char *file, uint32_t *out)
+{
+	const size_t len = strlen(folder->name);
+	char *end;
+
+	if (strncmp(file, folder->name, len) || file[len] != '_' ||
+	    !isdigit((unsigned char)file[len + 1]))
+		return false;
+	errno = 0;
+	const unsigned long sequence = strtoul(file + len + 1, &end, 10);
+	if (errno || sequence >= UINT32_MAX || *end != '_')
+		return false;
+	*out = (uint32_t)sequence;
+	return true;
+}
+
+/* .NAME_000007_20261121T230254Z.part, whatever the NAME. */
+static bool is_part(const char *file)
+{
+	unsigned sequence, day, second;
+	int end = 0;
+
+	return file[0] == '.' &&
+	       sscanf(file + 1, "%*[A-Za-z0-9.:-]_%u_%8uT%6uZ" PART "%n", &sequence, &day, &second,
+		      &end) == 3 &&
+	       end && !file[1 + end];
+}
+
+void store_folder_trim(int fd)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		(void)!ftruncate(fd, st.st_size);
+}
+
+static void note_recovered(struct store_folder *folder, const char *part, int fd)
+{
+	folder->n_recovered++;
+	store_folder_trim(fd);
+	store_index_remove(folder->fd, part);
+}
+
+/* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
+static int recover_part(struct store_folder *folder, const char *part, struct err *err)
+{
+	const int fd = openat(folder->fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char name[NAME_MAX + 1];
+	int ret;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* sealed meanwhile, by its writer */
+	if (fd < 0)
+		return err_set(err, -errno, "cannot open %s, which an earlier run left: %s", part,
+			       strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		ret = err_set(
+			err, -EBUSY,
+			"%s is being written by another process: stop it or use another folder",
+			part);
+	else if ((ret = store_folder_rename(folder, part, "", "trunc", name)))
+		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
+			strerror(-ret));
+	else
+		note_recovered(folder, part, fd);
+	close(fd);
+	return ret;
+}
+
+/* Of a session that may never come again, or of one that had this NAME and ends its file later.
+ * What is being written is locked; where locks do not work, nothing tells. */
+static void recover_unless_written(struct store_folder *folder, const char *part)
+{
+	const int fd = openat(folder->fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char name[NAME_MAX + 1];
+
+	if (fd < 0)
+		return;
+	if (!flock(fd, LOCK_EX | LOCK_NB)) {
+		if (!store_folder_rename(folder, part, "", "trunc", name))
+			note_recovered(folder, part, fd);
+	}
+	close(fd);
+}
+
+/* What a crash left beside an open file that was sealed before, or renamed by another start. */
+static void sweep(const struct store_folder *folder, const struct store_config *config,
+		  const char *file)
+{
+	uint32_t ignored;
+
+	if (config->recover_all_names || parse_sequence(folder, file + 1, &ignored))
+		store_index_sweep(folder->fd, file);
+}
+
+static int read_folder(struct store_folder *folder, DIR *dir, const struct store_config *config,
+		       struct err *err)
+{
+	const struct dirent *entry;
+
+	while (errno = 0, (entry = readdir(dir))) {
+		const char *file = entry->d_name;
+		const bool part = is_part(file);
+		uint32_t sequence;
+
+		if (file[0] == '.' && !part)
+			sweep(folder, config, file);
+		if (!parse_sequence(folder, part ? file + 1 : file, &sequence)) {
+			if (part && config->recover_all_names)
+				recover_unless_written(folder, file);
+			continue;
+		}
+		if (sequence >= folder->next_sequence)
+			folder->next_sequence = sequence + 1;
+		if (part && config->is_shared)
+			recover_unless_written(folder, file);
+		const int ret = part && !config->is_shared ? recover_part(folder, file, err) : 0;
+		if (ret)
+			return ret;
+	}
+	return errno ? err_set(err, -errno, "cannot list the folder: %s", strerror(errno)) : 0;
+}
+
+static int scan_folder(struct store_folder *folder, const struct store_config *config,
+		       struct err *err)
+{
+	const int fd = openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		const int ret = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err_set(err, ret, "cannot list the folder: %s", strerror(-ret));
+	}
+	const int ret = read_folder(folder, dir, config, err);
+	closedir(dir);
+	return ret;
+}
+
+static int check_config(const struct store_config *config, struct err *err)
+{
+	const size_t len = strlen(config->name);
+
+	if (len == 0 || len > STORE_NAME_MAX || config->name[0] == '.')
+		return err_set(
+			err, -EINVAL,
+			"\"%s\" cannot begin a file name: 1 to %d characters, no '.' in front",
+			config->name, STORE_NAME_MAX);
+	for (const char *c = config->name; *c; c++)
+		if (!(isalnum((unsigned char)*c) || strchr(".:-", *c)) || (unsigned char)*c > 127)
+			return err_set(err, -EINVAL,
+				       "\"%s\" cannot begin a file name: use letters, digits, '.', "
+				       "':', '-'",
+				       config->name);
+	if (strlen(config->suffix) >= sizeof(((struct store_folder *)0)->suffix))
+		return err_set(err, -EINVAL, "the suffix %s is too long", config->suffix);
+	assert(config->buffer_len && config->buffer_len % STORE_BLOCK == 0);
+	return 0;
+}
+
+static int open_writable(const char *dir, int *out, struct err *err)
+{
+	const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, -errno, "cannot open the folder %s: %s", dir, strerror(errno));
+	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
+		const int ret = -errno;
+		close(fd);
+		return err_set(err, ret, "cannot write to the folder %s: %s", dir, strerror(-ret));
+	}
+	*out = fd;
+	return 0;
+}
+
+int store_folder_open(struct store_folder *folder, const struct store_config *config,
+		      struct err *err)
+{
+	struct err cause;
+
+	*folder = (struct store_folder){.fd = -1, .next_sequence = 1};
+	int ret = check_config(config, err);
+	if (ret)
+		return ret;
+	(void)strcpy(folder->name, config->name); /* their lengths are checked */
+	(void)strcpy(folder->suffix, config->suffix);
+	ret = open_writable(config->dir, &folder->fd, err);
+	if (ret)
+		return ret;
+	ret = scan_folder(folder, config, &cause);
+	if (ret)
+		return err_set(err, ret, "%s: %s", config->dir, cause.text);
+	if (folder->n_recovered)
+		log_line("%s: %u files that earlier runs did not end are kept as *_trunc*",
+			 config->dir, folder->n_recovered);
+	return 0;
+}
+
+void store_folder_close(struct store_folder *folder)
+{
+	if (folder->fd >= 0)
+		(void)close(folder->fd);
+	folder->fd = -1;
+}
