@@ -7,8 +7,8 @@
  *
  * The least packet goes out once no waiting frame begins at or before it: exact, however the
  * packets lie inside the frames. In memory are the frames that overlap in time, no others: of each
- * its bytes and 48 for each wanted packet; of at most VXCAP_MERGE_OPEN files also 200 KiB and the
- * index; 32 bytes for each frame that waits.
+ * its bytes and 48 for each wanted packet; of at most VXCAP_MERGE_OPEN files, and of all that have
+ * no index at their end, also 200 KiB and the index; 32 bytes for each frame that waits.
  */
 #pragma once
 
