@@ -80,12 +80,14 @@ static int configure(struct host *host, const char *ssh_config, struct err *err)
 static void watch_connection(ssh_session s)
 {
 	const int on = 1, idle_s = 20, interval_s = 10, count = 4;
+	const unsigned unanswered_ms = 60000;
 	const int fd = (int)ssh_get_fd(s);
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
 }
 
 static int refuse_unknown(const struct host *host, struct err *err)
@@ -319,6 +321,11 @@ fail:
 
 /* ---- ranges ---- */
 
+static int lost(const struct vxcap_remote_file *file)
+{
+	return ssh_is_connected(file->host->ssh) ? -EIO : -ECONNRESET;
+}
+
 static size_t request_len(const struct vxcap_remote_file *file, size_t at)
 {
 	return file->len - at < REQUEST_LEN ? file->len - at : REQUEST_LEN;
@@ -333,7 +340,7 @@ static int ask_again(struct vxcap_remote_file *file, size_t at, size_t len)
 		(void)sftp_seek64(file->file, file->at + at + done);
 		const ssize_t n = sftp_read(file->file, file->ahead + at + done, len - done);
 		if (n < 0)
-			return -EIO;
+			return lost(file);
 		if (n == 0)
 			break;
 		done += (size_t)n;
@@ -341,7 +348,7 @@ static int ask_again(struct vxcap_remote_file *file, size_t at, size_t len)
 	return (int)done;
 }
 
-/* Waits for the next answer. 0; -ENODATA: the file ends there; -EIO. */
+/* Waits for the next answer. 0; -ENODATA: the file ends there; as lost. */
 static int take_answer(struct vxcap_remote_file *file)
 {
 	const size_t at = file->come, want = request_len(file, at);
@@ -349,7 +356,7 @@ static int take_answer(struct vxcap_remote_file *file)
 				file->request[at / REQUEST_LEN]);
 
 	if (n < 0)
-		return -EIO;
+		return lost(file);
 	if ((size_t)n < want) {
 		const int more = ask_again(file, at + (size_t)n, want - (size_t)n);
 		if (more < 0)

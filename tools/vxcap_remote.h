@@ -42,5 +42,6 @@ void vxcap_remote_close(struct vxcap_remote_file *file);
  * goes, unless it was. Nothing outside of it is. */
 #define VXCAP_REMOTE_AHEAD (4u << 20)
 void vxcap_remote_expect(struct vxcap_remote_file *file, uint64_t offset, size_t len);
-/* Short only at the end of the file; -EIO: the host or the way to it failed. */
+/* Short only at the end of the file; -ECONNRESET: the way to the host failed; -EIO: the host did.
+ */
 ssize_t vxcap_remote_read(struct vxcap_remote_file *file, uint64_t offset, void *buf, size_t len);
