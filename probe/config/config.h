@@ -70,6 +70,7 @@ struct config {
 	const char *listen;        /* ADDRESS:PORT or "none" */
 	const char *health_listen; /* the same, for health checks alone */
 	bool json;                 /* read: the report as JSON on standard output */
+	const char *counters_file; /* outlives a kill; NULL: in COUNTERS_DIR */
 	const char *metrics;       /* file for the last numbers, "-": standard output, NULL: none */
 
 	/* config's own */

@@ -93,6 +93,8 @@ const struct option_row option_rows[] = {
 	 "127.0.0.1:9789", "ADDR:PORT", "serve /metrics there, or 'none'"},
 	{"health-listen", 0, RUN, OPTION_LISTEN, OPTION_AT_START, AT(health_listen), 0, 0,
 	 "none", "ADDR:PORT", "serve /-/healthy and /-/ready alone there, for load balancers"},
+	{"counters-file", 0, RUN, OPTION_TEXT, OPTION_AT_START, AT(counters_file), 0, 0,
+	 NULL, "FILE", "keep a copy of what is counted there, which outlives a kill (in /run/vxprobe)"},
 	{"metrics", 0, RUN | READ, OPTION_TEXT, OPTION_AT_START, AT(metrics), 0, 0,
 	 NULL, "FILE", "write the last numbers there in Prometheus text; - is standard output"},
 	{"json", 0, READ, OPTION_FLAG, OPTION_AT_START, AT(json), 0, 0,

@@ -1,6 +1,7 @@
 #include "run/capturer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "path/capture_xdp.h"
 #include "path/seal.h"
+#include "run/counters.h"
 #include "run/ledger.h"
 
 /* How often the kernel's counters are read. */
@@ -25,6 +27,7 @@ struct capturer {
 	struct stats *stats;
 	struct xdp_queues *queues;
 	struct engine *engine;
+	struct counters *counters; /* NULL: none are kept */
 };
 
 static int take_over(struct capturer *c, int handover, struct err *err)
@@ -70,10 +73,38 @@ static void read_queues(struct capturer *c)
 	}
 }
 
+static void write_counters(struct capturer *c)
+{
+	const struct ledger_source source = {c->stats, &c->rings.facts, &c->rings.maps};
+	struct ledger l;
+
+	ledger_read(&source, &l);
+	counters_write(c->counters, &l,
+		       stats_get(&c->stats->heartbeat_ns) + (uint64_t)c->stats->offset_ns);
+}
+
 static void turn(struct capturer *c, int handover, int timeout_ms)
 {
 	engine_turn(c->engine, handover, timeout_ms);
 	read_queues(c);
+	write_counters(c);
+}
+
+/* Without them it captures all the same. */
+static void open_counters(struct capturer *c, const struct config *config)
+{
+	const char *name = config->counters_file;
+	char made[PATH_MAX];
+	struct err err;
+	int ret = name ? 0 : counters_name(made, sizeof(made), config->dir, &err);
+
+	if (ret ||
+	    (ret = counters_open(&c->counters, name ? name : made, &c->stats->last_run, &err))) {
+		log_line("warning: %s: what is counted does not outlive a kill", err.text);
+		return;
+	}
+	if (c->stats->last_run.end_ns)
+		ledger_log_last(&c->stats->last_run);
 }
 
 /* ---- orders ---- */
@@ -183,6 +214,7 @@ static int start(struct capturer *c, const struct capturer_config *config, int h
 
 	if (ret)
 		return ret;
+	open_counters(c, config->config);
 	engine_set(c->engine, config->settings, config->names);
 	if ((ret = open_sources(c, config->config, err)) || (ret = engine_start(c->engine, err)))
 		return ret;
@@ -212,6 +244,7 @@ int capturer_main(const struct capturer_config *config, int handover)
 		turn(&c, handover, TURN_MS);
 	drain(&c);
 	engine_close(c.engine);
+	counters_close(c.counters, true);
 	xdp_queues_close(c.queues);
 	return 0;
 }

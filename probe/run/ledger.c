@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/reason.h"
@@ -83,16 +84,33 @@ void ledger_read(const struct ledger_source *s, struct ledger *l)
 				 lent + l->fate[FATE_RING_FULL] + l->fate[FATE_RX_DROPPED]);
 }
 
+static void log_fates(uint64_t seen, const uint64_t fate[static FATE_MAX])
+{
+	log_line("packets seen: %" PRIu64, seen);
+	for (unsigned i = 0; i < FATE_MAX; i++)
+		if (fate[i])
+			log_line("  %-14s %12" PRIu64 "  %s", fate_text[i].label, fate[i],
+				 fate_text[i].help);
+}
+
+void ledger_log_last(const struct stats_last_run *last)
+{
+	const time_t second = (time_t)(last->end_ns / 1000000000u);
+	struct tm utc;
+	char text[32];
+
+	gmtime_r(&second, &utc);
+	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	log_line("the last run did not end in order; this is what it had counted at %s:", text);
+	log_fates(last->seen, last->fate);
+}
+
 void ledger_log(const struct ledger_source *s)
 {
 	struct ledger l;
 
 	ledger_read(s, &l);
-	log_line("packets seen: %" PRIu64, l.seen);
-	for (unsigned i = 0; i < FATE_MAX; i++)
-		if (l.fate[i])
-			log_line("  %-14s %12" PRIu64 "  %s", fate_text[i].label, l.fate[i],
-				 fate_text[i].help);
+	log_fates(l.seen, l.fate);
 	const uint64_t in_flight = l.in_rings + l.at_workers + l.at_writer;
 	if (in_flight)
 		log_line("  %-14s %12" PRIu64 "  not yet ended", "in flight", in_flight);

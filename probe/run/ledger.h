@@ -31,3 +31,5 @@ void ledger_read(const struct ledger_source *source, struct ledger *out);
 uint64_t ledger_given(const struct ledger_source *source, unsigned queue, unsigned worker);
 /* Says on standard error how it all ended. */
 void ledger_log(const struct ledger_source *source);
+/* The same of a run that was killed. */
+void ledger_log_last(const struct stats_last_run *last);

@@ -98,6 +98,12 @@ struct stats_retention { /* retention's thread */
 	uint64_t disk_free, disk_size;        /* bytes; 0, 0: not to be had */
 };
 
+/* What the run before had counted when it was killed. */
+struct stats_last_run {  /* control, before packets flow */
+	uint64_t end_ns; /* wall clock, of the last count; 0: there is none */
+	uint64_t seen, fate[FATE_MAX];
+};
+
 struct stats {
 	/* const after open */
 	uint32_t version, workers, queues, sessions_max, histograms_max;
@@ -115,6 +121,7 @@ struct stats {
 	struct stats_reload config, names;
 	struct stats_evidence evidence;
 	struct stats_retention retention;
+	struct stats_last_run last_run;
 
 	struct stats_writer writer[STATS_WRITERS_MAX];
 };

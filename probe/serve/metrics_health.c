@@ -53,6 +53,20 @@ static void write_ledger(struct exposition *e, const struct view *v)
 	exposition_integer(e, l.at_writer, LABELS("at", "writer"));
 }
 
+static void write_last_run(struct exposition *e, const struct stats *stats)
+{
+	const struct stats_last_run *last = &stats->last_run;
+
+	if (!last->end_ns)
+		return;
+	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_last_run_packets", "",
+			  "What the run before had counted, which did not end in order.");
+	for (unsigned i = 0; i < FATE_MAX; i++)
+		exposition_integer(e, last->fate[i], LABELS("reason", fate_text[i].label));
+	metrics_single_seconds(e, EXPOSITION_GAUGE, "vxprobe_last_run_end_timestamp_seconds",
+			       "When it had counted that, since 1970.", last->end_ns);
+}
+
 /* ---- workers ---- */
 
 static void per_worker(struct exposition *e, const struct stats *stats, enum exposition_type type,
@@ -285,6 +299,7 @@ void metrics_health(struct exposition *e, const struct view *v)
 {
 	write_ledger(e, v);
 	write_workers(e, v->ledger.stats);
+	write_last_run(e, v->ledger.stats);
 	write_writer(e, v->ledger.stats);
 	write_evidence(e, v->ledger.stats);
 	if (!v->ledger.maps)

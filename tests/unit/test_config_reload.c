@@ -60,6 +60,7 @@ static const struct {
 	{"memory", "1GiB", "8GiB", "takes effect at a start; running is 1GiB"},
 	{"listen", "none", "127.0.0.1:80", "takes effect at a start; running is none"},
 	{"health-listen", "none", "127.0.0.1:80", "takes effect at a start; running is none"},
+	{"counters-file", "a", "b", "takes effect at a start; running is a"},
 	{"metrics", "a.prom", "b.prom", "takes effect at a start; running is a.prom"},
 };
 #define N_CHANGES (sizeof(changes) / sizeof(changes[0]))

@@ -325,6 +325,20 @@ Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
 	page_has("vxprobe_evidence_waiting 3");
 }
 
+Test(metrics, what_a_killed_run_had_counted_is_told)
+{
+	struct view *v = served_open(4);
+
+	page_text(v);
+	page_has_not("vxprobe_last_run");
+	v->ledger.stats->last_run.end_ns = 1500000000;
+	v->ledger.stats->last_run.fate[FATE_KEPT] = 7;
+	page_text(v);
+	page_has("vxprobe_last_run_packets{reason=\"kept\"} 7");
+	page_has("vxprobe_last_run_packets{reason=\"disk_full\"} 0");
+	page_has("vxprobe_last_run_end_timestamp_seconds 1.5");
+}
+
 Test(metrics, bytes_of_files_that_could_not_be_synced_are_told)
 {
 	struct view *v = served_open(4);
