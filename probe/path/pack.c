@@ -158,6 +158,12 @@ void packer_close(struct packer *packer)
 	free(packer);
 }
 
+void packer_set_level(struct packer *packer, int level)
+{
+	assert(level <= packer->config.level);
+	(void)ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, level);
+}
+
 /* ---- pack ---- */
 
 static size_t seek_table_len(size_t frames)

@@ -48,6 +48,8 @@ struct packer_config {
 int packer_open(struct packer **out, const struct packer_config *config, struct err *err);
 /* After its packs. Takes NULL. */
 void packer_close(struct packer *packer);
+/* From the next frame on: a level no higher than the configured one, which the memory is for. */
+void packer_set_level(struct packer *packer, int level);
 /* Bytes that a packer, and each pack on it, allocate at most. A pack's index grows at pack_flush
  * and pack_add_definition. */
 size_t packer_memory(const struct packer_config *config);

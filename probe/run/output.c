@@ -56,6 +56,8 @@ int output_tools_open(struct output_tools **out, const struct output_config *con
 	t->stats = stats;
 	t->counted = &stats->writer[config->writer];
 	memcpy(t->settings, config->settings, sizeof(t->settings));
+	output_effort_init(&t->effort, config->pack.level);
+	stats_set_level(t->counted, config->pack.level);
 	(void)pthread_mutex_init(&t->mutex, NULL);
 	t->sealed_cap = sealed_bound(output_packed_bound(config));
 	t->sealed = malloc(t->sealed_cap);
@@ -85,6 +87,11 @@ void output_tools_set(struct output_tools *t,
 	(void)pthread_mutex_lock(&t->mutex);
 	memcpy(t->settings, settings, sizeof(t->settings));
 	(void)pthread_mutex_unlock(&t->mutex);
+}
+
+void output_tools_set_pressure(struct output_tools *t, unsigned percent)
+{
+	t->pressure = percent;
 }
 
 /* For the next file. */

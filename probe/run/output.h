@@ -68,6 +68,8 @@ void output_tools_close(struct output_tools *tools);
 /* Control thread, also while the writer runs. */
 void output_tools_set(struct output_tools *tools,
 		      const struct output_settings settings[static OUTPUT_STORES_MAX]);
+/* Writer: how full the way to it is, 0 to 100; by that frames are compressed less. 0 until told. */
+void output_tools_set_pressure(struct output_tools *tools, unsigned percent);
 /* Bytes of the tools, and of each output. sessions: that may be in one output. */
 size_t output_tools_memory(const struct output_config *config);
 size_t output_memory(const struct output_config *config, uint32_t sessions);

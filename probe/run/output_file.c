@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "run/evidence.h"
@@ -173,17 +174,45 @@ static void note_frame(struct output *o)
 	store_write_index(o->store, t->sealed, sizeof(le) + len + more);
 }
 
+/* A frame's level is by how long the last one took, and by what has come since. */
+static void follow_effort(struct output_tools *t)
+{
+	if (!output_effort_follow(&t->effort, t->pressure, t->pack_ns, t->write_ns))
+		return;
+	packer_set_level(t->packer, output_effort_level(&t->effort));
+	stats_set_level(t->counted, output_effort_level(&t->effort));
+	stats_add(&t->counted->level_changes, 1);
+}
+
+/* What is pending as a frame, compressed and written. *len 0: nothing was. */
+static int write_frame(struct output *o, size_t *len)
+{
+	struct output_tools *t = o->tools;
+	const uint8_t *data;
+
+	*len = 0;
+	if (!pack_pending(o->pack))
+		return 0;
+	follow_effort(t);
+	const uint64_t start_ns = clock_monotonic_ns();
+	int ret = pack_flush(o->pack, &data, len);
+	const uint64_t packed_ns = clock_monotonic_ns();
+	if (!ret && *len) {
+		note_frame(o);
+		ret = put(o, data, *len);
+	}
+	t->pack_ns = packed_ns - start_ns;
+	t->write_ns = clock_monotonic_ns() - packed_ns;
+	return ret;
+}
+
 int output_file_flush(struct output *o)
 {
 	struct portion *p = output_portion(o, o->last);
-	const uint8_t *data;
 	size_t len;
-	int ret = pack_flush(o->pack, &data, &len);
+	const int ret = write_frame(o, &len);
 
 	if (ret || !len)
-		return ret;
-	note_frame(o);
-	if ((ret = put(o, data, len)))
 		return ret;
 	if (p->packets) {
 		p->end = readable_at(o);

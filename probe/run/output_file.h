@@ -8,6 +8,7 @@
 #include "path/seal.h"
 #include "path/store.h"
 #include "run/output.h"
+#include "run/output_effort.h"
 #include "run/output_session.h"
 
 #include <pthread.h>
@@ -19,10 +20,13 @@ struct output_tools {
 	pthread_mutex_t mutex;                              /* over the next field */
 	struct output_settings settings[OUTPUT_STORES_MAX]; /* control */
 	struct packer *packer;
-	uint32_t n_open;      /* outputs with an open file */
-	struct output *turn;  /* the thin output that has waited longest; NULL: not known */
-	uint64_t next_pad_ns; /* it is not padded before */
-	uint8_t *sealed;      /* room for one packed frame */
+	struct output_effort effort;
+	unsigned pressure;          /* how full the way to the writer is, in per cent */
+	uint64_t pack_ns, write_ns; /* of the last frame */
+	uint32_t n_open;            /* outputs with an open file */
+	struct output *turn;        /* the thin output that has waited longest; NULL: not known */
+	uint64_t next_pad_ns;       /* it is not padded before */
+	uint8_t *sealed;            /* room for one packed frame */
 	size_t sealed_cap;
 	uint8_t definition[PACK_BLOCK_MAX]; /* of one session: interface block, names block */
 };

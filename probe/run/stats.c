@@ -113,6 +113,16 @@ static void *at(struct stats *s, size_t offset)
 	return (uint8_t *)s + offset;
 }
 
+static void add_level(struct stats_writer *sum, const struct stats_writer *w)
+{
+	/* Acquire: pairs with stats_set_level. */
+	if (!__atomic_load_n(&w->has_level, __ATOMIC_ACQUIRE))
+		return;
+	const int64_t level = __atomic_load_n(&w->level, __ATOMIC_RELAXED);
+	sum->level = !sum->has_level || level < sum->level ? level : sum->level;
+	sum->has_level = 1;
+}
+
 struct stats_writer stats_writers(const struct stats *stats)
 {
 	struct stats_writer sum = {0};
@@ -126,6 +136,8 @@ struct stats_writer stats_writers(const struct stats *stats)
 		sum.files += stats_get(&w->files);
 		sum.bytes_suspect += stats_get(&w->bytes_suspect);
 		sum.late += stats_get(&w->late);
+		sum.level_changes += stats_get(&w->level_changes);
+		add_level(&sum, w);
 	}
 	return sum;
 }

@@ -39,7 +39,9 @@ struct stats_writer { /* the writer */
 	uint64_t bytes_in, bytes_out; /* of pcapng blocks; to files */
 	uint64_t files;               /* sealed */
 	uint64_t bytes_suspect; /* written, and then the disk failed before they were synced */
-	uint64_t late;          /* packets behind a later one of another worker */
+	int64_t level;          /* of zstd, of the next frame; of all: the lowest */
+	uint64_t has_level, level_changes;
+	uint64_t late; /* packets behind a later one of another worker */
 	_Alignas(64) uint8_t pad[0];
 };
 
@@ -135,6 +137,14 @@ static inline void stats_add(uint64_t *field, uint64_t n)
 static inline void stats_set(uint64_t *field, uint64_t value)
 {
 	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+/* Writer. */
+static inline void stats_set_level(struct stats_writer *writer, int level)
+{
+	__atomic_store_n(&writer->level, level, __ATOMIC_RELAXED);
+	/* Release: the level is there; pairs with stats_writers. */
+	__atomic_store_n(&writer->has_level, 1, __ATOMIC_RELEASE);
 }
 
 static inline uint64_t stats_get(const uint64_t *field)

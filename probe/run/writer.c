@@ -298,6 +298,21 @@ static void tend_files(struct writer *w, uint64_t now_ns)
 			output_tick(w->outputs[i], now_ns);
 }
 
+/* The fullest way, in per cent of its chunks. Of files there is none: they wait. */
+static unsigned pressure(const struct writer *w)
+{
+	unsigned most = 0;
+
+	for (uint32_t i = 0; i < w->config.workers && w->config.stats->is_live; i++) {
+		const struct handoff_places p = handoff_count(w->input[i].handoff);
+		const unsigned all = p.worker + p.full + p.writer + p.empty;
+
+		if (all && 100 * p.full / all > most) /* 0: all just change places */
+			most = 100 * p.full / all;
+	}
+	return most;
+}
+
 static void advance(struct writer *w, struct input *in)
 {
 	uint8_t *block = block_of(in);
@@ -306,8 +321,10 @@ static void advance(struct writer *w, struct input *in)
 	write_packet(w, in, block);
 	if (w->latest_ns > w->tended_ns + TEND_NS)
 		tend_files(w, w->latest_ns);
-	if (in->at == in->chunk->len)
-		handoff_put_back(in->handoff, &in->chunk);
+	if (in->at < in->chunk->len)
+		return;
+	handoff_put_back(in->handoff, &in->chunk);
+	output_tools_set_pressure(w->tools, pressure(w));
 }
 
 static void wait_for_workers(struct writer *w, uint64_t horizon_ns)

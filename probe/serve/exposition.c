@@ -175,6 +175,12 @@ void exposition_integer(struct exposition *e, uint64_t value, const char *const 
 	write_integer(e, suffix(e->type), value, labels);
 }
 
+void exposition_signed(struct exposition *e, int64_t value, const char *const *labels)
+{
+	begin(e, suffix(e->type), NULL, labels);
+	fprintf(e->file, "%" PRId64 "\n", value);
+}
+
 void exposition_seconds(struct exposition *e, uint64_t ns, const char *const *labels)
 {
 	write_seconds(e, suffix(e->type), ns, labels);

@@ -58,6 +58,7 @@ void exposition_family(struct exposition *e, enum exposition_type type, const ch
 
 /* A sample. labels is of LABELS; NULL: none. */
 void exposition_integer(struct exposition *e, uint64_t value, const char *const *labels);
+void exposition_signed(struct exposition *e, int64_t value, const char *const *labels);
 void exposition_seconds(struct exposition *e, uint64_t ns, const char *const *labels);
 void exposition_ratio(struct exposition *e, double value, const char *const *labels);
 void exposition_histogram(struct exposition *e, const struct exposition_histogram *h,

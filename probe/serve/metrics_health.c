@@ -121,6 +121,11 @@ static void write_writer(struct exposition *e, const struct stats *stats)
 	counter(e, "vxprobe_written_bytes", "bytes", "Bytes written to files.", w.bytes_out);
 	counter(e, "vxprobe_suspect_bytes", "bytes",
 		"Bytes written to files whose sync then failed.", w.bytes_suspect);
+	exposition_family(e, EXPOSITION_GAUGE, "vxprobe_zstd_level", "",
+			  "Level of the next frame: lower while a writer falls behind.");
+	exposition_signed(e, w.level, NULL);
+	counter(e, "vxprobe_zstd_level_changes", "", "Times that a writer's level was changed.",
+		w.level_changes);
 	counter(e, "vxprobe_late_packets", "",
 		"Packets stored behind a later one. Those of a worker that stood still begin a new "
 		"file; what a source gave out of order stands so in its file.",

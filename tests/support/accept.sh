@@ -109,6 +109,7 @@ probe_start() {
 	local out=$1
 	shift
 	mkdir -p "$out"
+	: >"$out/log" # there, and empty, before it is looked at
 	"$lab" exec "$net-b" "$B/vxprobe" run -i eth0 -o "$out" -r "$recipient" \
 		--metrics "$out/metrics" "$@" 2>"$out/log" &
 	probe=$!

@@ -325,6 +325,19 @@ Test(metrics, the_head_of_the_evidence_is_told_where_there_is_one)
 	page_has("vxprobe_evidence_waiting 3");
 }
 
+Test(metrics, the_level_of_the_next_frame_is_told)
+{
+	struct view *v = served_open(4);
+
+	stats_set_level(&v->ledger.stats->writer[0], 3);
+	stats_set_level(&v->ledger.stats->writer[1], -131072);
+	v->ledger.stats->writer[0].level_changes = 3;
+	v->ledger.stats->writer[1].level_changes = 2;
+	page_text(v);
+	page_has("vxprobe_zstd_level -131072");
+	page_has("vxprobe_zstd_level_changes_total 5");
+}
+
 Test(metrics, what_a_killed_run_had_counted_is_told)
 {
 	struct view *v = served_open(4);

@@ -335,6 +335,27 @@ Test(output, as_many_names_as_there_may_be_do_not_end_or_fail_the_file)
 	cr_assert_eq(files[0].n_names, SESSIONS * NAMES_MAX);
 }
 
+Test(output, under_pressure_frames_are_compressed_less_and_all_is_there)
+{
+	const unsigned frame = (256u << 10) / 276 + 1;
+
+	config.pack.level = 19; /* takes longer than any disk */
+	config.pack.frame_len = 256u << 10;
+	config.buffer_len = 1u << 20;
+	open_output(1);
+	cr_assert_eq(stats_writers(stats).level, 19);
+	output_tools_set_pressure(tools, 60);
+	put(3 * frame / 2);
+	cr_assert(stats_writers(stats).level == 1, "level %ld", (long)stats_writers(stats).level);
+	cr_assert_eq(stats_writers(stats).level_changes, 1);
+	output_tools_set_pressure(tools, 0);
+	put(20 * frame);
+	cr_assert_eq(stats_writers(stats).level, 19, "it resumes");
+	cr_assert_eq(stats_writers(stats).level_changes, 2);
+	output_end_file(output);
+	assert_all_there();
+}
+
 Test(output, output_of_one_session_takes_any_id)
 {
 	struct err err;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "path/block_read.h"
 #include "path/flowid.h"
@@ -208,6 +209,37 @@ static void assert_unpacked_by_index_and_by_scan(void)
 		free(packed.p);
 		free(again.p);
 	}
+}
+
+#define PACK_LEVEL_FRAME (64u << 10)
+
+Test(pack, every_level_below_the_configured_one_works_in_its_memory)
+{
+	const int levels[] = {19, 1, -1, -20, -50, ZSTD_minCLevel(), 3};
+	static uint8_t block[1024], back[PACK_LEVEL_FRAME];
+	const struct block_packet p = {.cap_len = 900, .wire_len = 900};
+	const size_t len = block_packet_frame(block, &p);
+	const struct packer_config c = {
+		.frame_len = PACK_LEVEL_FRAME, .level = 19, .frames_max = 9, .filters_max = 1000};
+	struct packer *packer;
+	struct pack *pack;
+	const uint8_t *out;
+	struct err err;
+	size_t n;
+
+	cr_assert_eq(packer_open(&packer, &c, &err), 0);
+	cr_assert_eq(pack_open(&pack, packer, &err), 0);
+	for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		packer_set_level(packer, levels[i]);
+		for (size_t k = 0; k < PACK_LEVEL_FRAME / len; k++)
+			pack_add_packet(pack, block, len, 1);
+		const size_t raw = pack_pending(pack);
+		cr_assert_eq(pack_flush(pack, &out, &n), 0, "level %d", levels[i]);
+		cr_assert_eq(ZSTD_decompress(back, sizeof(back), out, n), raw);
+		cr_assert_eq(memcmp(back, block, len), 0);
+	}
+	pack_close(pack);
+	packer_close(packer);
 }
 
 Test(pack, what_is_packed_is_unpacked_by_index_and_by_scan)
