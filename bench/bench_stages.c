@@ -11,6 +11,7 @@
 #include "path/capfile.h"
 #include "path/decap.h"
 #include "path/dissect.h"
+#include "path/filter.h"
 #include "path/flow.h"
 #include "steer.h"
 
@@ -103,6 +104,24 @@ static void decap_dissect_kpi(const struct frame *f)
 	sink += d.marks;
 }
 
+static struct filter policy;
+static struct filter_pairs pairs;
+
+static void decap_dissect_filter(const struct frame *f)
+{
+	struct packet p;
+	struct dissected d;
+	uint32_t len = 0;
+
+	if (decap_frame(&config, NULL, f, &p) != FATE_KEPT)
+		return;
+	dissect_frame(p.data, p.len, p.cap_len, &d);
+	if (!filter_is_opted_in(&policy, &p, &d))
+		return;
+	filter_learn(&policy, &pairs, 0, &p, &d);
+	sink += filter_packet(&policy, &pairs, 0, &p, &d, &len) + len;
+}
+
 static double cpu_ns(void)
 {
 	struct timespec t;
@@ -134,6 +153,34 @@ static void measure(const char *name, void (*stage)(const struct frame *))
 	       name, n_frames, ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);
 }
 
+/* Policies of one word, then of more. */
+static void measure_filters(void)
+{
+	static struct filter_insn code[FILTER_PROGRAM_MAX];
+	static struct filter_range only[256];
+	struct err err;
+	uint32_t n;
+
+	policy = filter_plain[SESSION_FULL];
+	measure("decap, dissect, filter: full", decap_dissect_filter);
+	policy.user_plane = SESSION_HEADERS;
+	measure("decap, dissect, filter: headers of user plane", decap_dissect_filter);
+	policy = filter_plain[SESSION_FULL];
+	policy.sample_max = filter_sample_max(16);
+	measure("decap, dissect, filter: sample", decap_dissect_filter);
+	policy = filter_plain[SESSION_FULL];
+	if (filter_compile(code, &n, "not (tcp port 22 or udp port 514 or icmp)", &err))
+		exit(1);
+	policy.code = code;
+	measure("decap, dissect, filter: expression", decap_dissect_filter);
+	policy = filter_plain[SESSION_FULL];
+	for (unsigned i = 0; i < 256; i++) /* most addresses are on none */
+		memset(&only[i], (int)i, sizeof(only[i]));
+	policy.only = only;
+	policy.n_only = 256;
+	measure("decap, dissect, filter: list of 256", decap_dissect_filter);
+}
+
 int main(int argc, char **argv)
 {
 	const struct kpi_config measured = {.memory = {.sessions = &session,
@@ -153,6 +200,7 @@ int main(int argc, char **argv)
 	measure("outer headers", outer_only);
 	measure("outer headers, inner hash (what XDP does)", outer_and_hash);
 	measure("decap, dissect", decap_dissect);
+	measure_filters();
 	measure("decap, dissect, flow", decap_dissect_flow);
 	measure("decap, dissect, kpi (flow and what is measured)", decap_dissect_kpi);
 	flow_close(flows);

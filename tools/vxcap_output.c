@@ -70,9 +70,10 @@ static int compare_interfaces(const void *left, const void *right)
 	const struct block_interface *b = &((const struct vxcap_interface *)right)->definition;
 	const int by_name = strcmp(a->name, b->name);
 	const int by_description = strcmp(a->description, b->description);
+	const int by_filter = strcmp(a->filter, b->filter);
 
-	if (by_name || by_description)
-		return by_name ? by_name : by_description;
+	if (by_name || by_description || by_filter)
+		return by_name ? by_name : by_description ? by_description : by_filter;
 	return (a->linktype > b->linktype) - (a->linktype < b->linktype);
 }
 

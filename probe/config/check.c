@@ -10,24 +10,64 @@
 #include "config/names.h"
 #include "config/recipients.h"
 #include "config/setting.h"
+#include "path/filter.h"
 
-static int check_names(const struct config *c, uint32_t *n, struct err *err)
+int config_load_names(struct names **out, const struct config *c, struct err *err)
+{
+	struct names *names;
+
+	*out = NULL;
+	if (!c->names)
+		return 0;
+	int ret = names_load(&names, c->names, err);
+	if (ret)
+		return ret;
+	if (names_sampler(names) && !c->sample_key_file)
+		ret = err_set(err, -EINVAL,
+			      "%s: policy %s has a sample, and there is no key by which flows are "
+			      "chosen: give --sample-key-file FILE, the same on all probes",
+			      c->names, names_sampler(names));
+	else
+		ret = config_check_stores(c, names, err);
+	if (ret)
+		names_close(names);
+	else
+		*out = names;
+	return ret;
+}
+
+/* What is in force: entries, and what unknown sessions are treated by. */
+struct said {
+	uint32_t n;
+	char unknown[NAMES_NAME_MAX + 1];
+};
+
+static void say_unknown(struct said *said, const struct config *c, const struct names *names)
+{
+	uint32_t policy = names ? names_unknown(names) : NAMES_UNKNOWN_UNSAID;
+	struct names_policy p;
+
+	if (policy == NAMES_UNKNOWN_UNSAID)
+		policy = (uint32_t)c->unknown_sessions;
+	if (policy < NAMES_POLICY)
+		p.name = filter_words[policy];
+	else
+		(void)names_policy(names, policy - NAMES_POLICY, &p);
+	(void)snprintf(said->unknown, sizeof(said->unknown), "%s", p.name);
+}
+
+static int check_names(const struct config *c, struct said *said, struct err *err)
 {
 	struct names *names;
 	struct err why;
 
-	*n = 0;
-	if (!c->names)
-		return 0;
-	const int ret = names_load(&names, c->names, &why);
+	const int ret = config_load_names(&names, c, &why);
+	said->n = names ? names_count(names) : 0;
+	say_unknown(said, c, names);
+	names_close(names);
 	if (ret == -EINVAL) /* the sentence begins with that file's own lines */
 		return err_set(err, ret, "%s", why.text);
-	if (ret)
-		return setting_fail(c, setting_of(c, "names"), err, "%s", why.text);
-	*n = names_count(names);
-	const int fits = config_check_stores(c, names, err);
-	names_close(names);
-	return fits;
+	return ret ? setting_fail(c, setting_of(c, "names"), err, "%s", why.text) : 0;
 }
 
 static int check_folder(const struct config *c, struct err *err)
@@ -46,10 +86,10 @@ static int check_folder(const struct config *c, struct err *err)
 
 int config_check_files(const struct config *c, struct err *err)
 {
-	uint32_t n_names;
+	struct said said;
 	const int ret = check_folder(c, err);
 
-	return ret ? ret : check_names(c, &n_names, err);
+	return ret ? ret : check_names(c, &said, err);
 }
 
 /* Where a store's files differ from the default one's. */
@@ -75,24 +115,20 @@ static void summarize_stores(const struct config *c, char *out, size_t len)
 
 void config_summary(const struct config *c, char *out, size_t len)
 {
-	static const char *const policies[] = {[SESSION_FULL] = "full",
-					       [SESSION_HEADERS] = "headers",
-					       [SESSION_COUNT] = "count",
-					       [SESSION_DROP] = "drop"};
-	const char *policy = policies[c->unknown_sessions];
-	char readers[64] = "that anyone can read", sessions[64], stores[768] = "";
+	char readers[64] = "that anyone can read", sessions[128], stores[768] = "";
 	struct err err;
-	uint32_t n_names = 0;
+	struct said said;
 
-	(void)check_names(c, &n_names, &err);
+	(void)check_names(c, &said, &err);
 	if (c->n_recipients)
 		(void)snprintf(readers, sizeof(readers), "encrypted to %u recipient%s",
 			       c->n_recipients, c->n_recipients == 1 ? "" : "s");
 	if (c->names)
 		(void)snprintf(sessions, sizeof(sessions), "%" PRIu32 " name%s, other sessions: %s",
-			       n_names, n_names == 1 ? "" : "s", policy);
+			       said.n, said.n == 1 ? "" : "s", said.unknown);
 	else
-		(void)snprintf(sessions, sizeof(sessions), "no names, all sessions: %s", policy);
+		(void)snprintf(sessions, sizeof(sessions), "no names, all sessions: %s",
+			       said.unknown);
 	summarize_stores(c, stores, sizeof(stores));
 	(void)snprintf(out, len, "captures %s into %s, files %s%s; %s", c->interface, c->dir,
 		       readers, stores, sessions);

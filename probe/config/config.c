@@ -10,6 +10,7 @@
 
 #include "config/option.h"
 #include "config/recipients.h"
+#include "config/samplekey.h"
 #include "config/setting.h"
 #include "config/stores.h"
 #include "config/yamldoc.h"
@@ -71,6 +72,15 @@ static int read_recipients(struct config *c, struct err *err)
 	if (ret == -EINVAL) /* the sentence begins with that file's own lines */
 		return err_set(err, ret, "%s", why.text);
 	return ret ? setting_fail(c, setting_of(c, "recipients-file"), err, "%s", why.text) : 0;
+}
+
+static int read_sample_key(struct config *c, struct err *err)
+{
+	struct err why;
+
+	if (!c->sample_key_file || !samplekey_read(&c->sample_key, c->sample_key_file, &why))
+		return 0;
+	return setting_fail(c, setting_of(c, "sample-key-file"), err, "%s", why.text);
 }
 
 /* ---- the whole ---- */
@@ -178,7 +188,8 @@ static int parse(struct config *c, struct err *err)
 		return ret;
 	set_defaults(c);
 	if ((ret = apply_all(c, err)) || (ret = read_recipients(c, err)) ||
-	    (ret = check_inputs(c, err)) || (ret = check_missing(c, err)))
+	    (ret = read_sample_key(c, err)) || (ret = check_inputs(c, err)) ||
+	    (ret = check_missing(c, err)))
 		return ret;
 	c->sessions_start = c->sessions_max;
 	if ((ret = check_contradictions(c, err)) || (ret = check_retention(c, err)))

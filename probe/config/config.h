@@ -12,6 +12,7 @@
 #include "path/enroll.h"
 #include "path/handoff.h"
 #include "path/seal.h"
+#include "siphash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +50,9 @@ struct config {
 	struct seal_recipient recipients[SEAL_RECIPIENTS_MAX];
 	unsigned n_recipients;
 	bool unencrypted;
-	const char *names;         /* names file, or NULL */
+	const char *names;           /* names file, or NULL */
+	const char *sample_key_file; /* already read, or NULL */
+	struct siphash_key sample_key;
 	uint64_t unknown_sessions; /* enum session_policy of sessions that it does not have */
 	struct attach_prefix allow[CONFIG_ALLOW_MAX];
 	unsigned n_allow;
@@ -94,6 +97,10 @@ int config_reload(struct config *out, const struct config *running, struct err *
 /* Takes a config that was parsed, or zeroes. */
 void config_close(struct config *config);
 
+/* The names of the names file, or NULL where there is none. Refused is also a policy that samples
+ * without a key. */
+struct names;
+int config_load_names(struct names **out, const struct config *config, struct err *err);
 /* What can be told without a start: the names file loads, the folder can be written. */
 int config_check_files(const struct config *config, struct err *err);
 /* Refused: an entry of names, which were loaded from config->names, has a store that there is not.

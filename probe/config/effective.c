@@ -73,6 +73,19 @@ static void write_option(FILE *f, const struct option_row *row, const struct con
 	(void)fprintf(f, "%s: %" PRIu64 "\n", row->name, option_number(row, c));
 }
 
+/* Not the key itself: what is hashed with values that can be guessed might tell it. */
+static void write_sample_key(FILE *f, const struct config *c)
+{
+	uint8_t hash[CHAIN_HASH];
+	char text[2 * CHAIN_HASH + 1];
+
+	if (!c->sample_key_file)
+		return;
+	chain_hash(&c->sample_key, sizeof(c->sample_key), hash);
+	chain_hex(hash, sizeof(hash), text);
+	(void)fprintf(f, "sample-key: %s\n", text);
+}
+
 void config_hash(const struct config *c, uint8_t out[static 32])
 {
 	char *text = NULL;
@@ -81,8 +94,10 @@ void config_hash(const struct config *c, uint8_t out[static 32])
 
 	for (unsigned i = 0; i < option_n && f; i++)
 		write_option(f, &option_rows[i], c);
-	if (f)
+	if (f) {
+		write_sample_key(f, c);
 		(void)fclose(f);
+	}
 	chain_hash(text ? text : "", len, out);
 	free(text);
 }

@@ -14,12 +14,13 @@
 /*
  * A snapshot, in a mapping of its own:
  *
- *   | struct names | sessions, by source, VNI, from | addresses, by session | texts |
+ *   | struct names | sessions, by source, VNI, from | addresses, by session |
+ *   | policies | ranges and | instructions, by policy | texts |
  *
  * A text is named by its offset; that of "" is 0. The last byte is 0, so each text has an end.
  */
 #define MAGIC   0x76786e6du /* "vxnm" */
-#define VERSION 1u
+#define VERSION 2u
 
 struct session_row {
 	struct address source;
@@ -40,10 +41,19 @@ struct address_row {
 };
 _Static_assert(sizeof(struct address_row) == 40, "names.h promises it");
 
+struct policy_row {
+	uint32_t name, filter;
+	uint32_t keep, user_plane, snap_len, sample;
+	uint32_t first_range, n_ranges;
+	uint32_t first_insn, n_insns;
+};
+_Static_assert(sizeof(struct policy_row) == 40, "what lies behind it is aligned");
+
 struct names {
 	uint32_t magic, version;
 	uint64_t len; /* of all */
-	uint32_t n_sessions, n_addresses;
+	uint32_t n_sessions, n_addresses, n_policies, n_ranges, n_insns;
+	uint32_t unknown; /* policy */
 	uint64_t text_len;
 };
 _Static_assert(sizeof(struct names) % 8 == 0, "the rows behind it are aligned");
@@ -58,16 +68,34 @@ static const struct address_row *addresses_of(const struct names *names)
 	return (const struct address_row *)(sessions_of(names) + names->n_sessions);
 }
 
+static const struct policy_row *policies_of(const struct names *names)
+{
+	return (const struct policy_row *)(addresses_of(names) + names->n_addresses);
+}
+
+static const struct filter_range *ranges_of(const struct names *names)
+{
+	return (const struct filter_range *)(policies_of(names) + names->n_policies);
+}
+
+static const struct filter_insn *insns_of(const struct names *names)
+{
+	return (const struct filter_insn *)(ranges_of(names) + names->n_ranges);
+}
+
 static const char *text_at(const struct names *names, uint32_t offset)
 {
-	return (const char *)&addresses_of(names)[names->n_addresses] + offset;
+	return (const char *)&insns_of(names)[names->n_insns] + offset;
 }
 
 /* By the counts. Cannot overflow: they are 32 bits, and text_len is checked. */
 static uint64_t length_of(const struct names *names)
 {
 	return sizeof(*names) + (uint64_t)names->n_sessions * sizeof(struct session_row) +
-	       (uint64_t)names->n_addresses * sizeof(struct address_row) + names->text_len;
+	       (uint64_t)names->n_addresses * sizeof(struct address_row) +
+	       (uint64_t)names->n_policies * sizeof(struct policy_row) +
+	       (uint64_t)names->n_ranges * sizeof(struct filter_range) +
+	       (uint64_t)names->n_insns * sizeof(struct filter_insn) + names->text_len;
 }
 
 /* ---- made ---- */
@@ -77,11 +105,22 @@ static uint64_t text_len(const char *text)
 	return *text ? strlen(text) + 1 : 0;
 }
 
-static struct names measure(const struct names_entry *entries, uint32_t n)
+static struct names measure(const struct names_content *c)
 {
-	struct names m = {.magic = MAGIC, .version = VERSION, .n_sessions = n, .text_len = 1};
+	struct names m = {.magic = MAGIC,
+			  .version = VERSION,
+			  .n_sessions = c->n_entries,
+			  .n_policies = c->n_policies,
+			  .unknown = c->unknown,
+			  .text_len = 1};
 
-	for (const struct names_entry *e = entries; e < entries + n; e++) {
+	for (uint32_t i = 0; i < c->n_policies; i++) {
+		const struct names_policy *p = &c->policies[i];
+		m.n_ranges += p->n_only;
+		m.n_insns += p->n_code;
+		m.text_len += text_len(p->name) + text_len(p->filter);
+	}
+	for (const struct names_entry *e = c->entries; e < c->entries + c->n_entries; e++) {
 		const struct names_session *s = &e->session;
 		m.text_len += text_len(s->name) + text_len(s->nf) + text_len(s->vrf) +
 			      text_len(s->account) + text_len(s->eni) + text_len(s->store);
@@ -128,23 +167,47 @@ static struct session_row make_row(struct names *names, const struct names_entry
 	};
 }
 
-static void put_entries(struct names *names, const struct names_entry *entries)
+static void put_entries(struct names *names, const struct names_entry *entries, uint32_t *used)
 {
 	struct session_row *session = (struct session_row *)sessions_of(names);
 	struct address_row *address = (struct address_row *)addresses_of(names);
-	uint32_t used = 1, first = 0;
+	uint32_t first = 0;
 
 	for (uint32_t i = 0; i < names->n_sessions; first += entries[i].n_addresses, i++) {
-		session[i] = make_row(names, &entries[i], first, &used);
+		session[i] = make_row(names, &entries[i], first, used);
 		for (uint32_t j = 0; j < entries[i].n_addresses; j++, address++) {
 			const struct names_address *a = &entries[i].addresses[j];
 			*address = (struct address_row){.address = a->address,
 							.from_ns = a->from_ns,
 							.until_ns = a->until_ns,
-							.nf = put_text(names, &used, a->nf)};
+							.nf = put_text(names, used, a->nf)};
 		}
 	}
-	assert(used == names->text_len);
+}
+
+static void put_policies(struct names *names, const struct names_policy *policies, uint32_t *used)
+{
+	struct policy_row *row = (struct policy_row *)policies_of(names);
+	struct filter_range *ranges = (struct filter_range *)ranges_of(names);
+	struct filter_insn *insns = (struct filter_insn *)insns_of(names);
+	uint32_t n_ranges = 0, n_insns = 0;
+
+	for (const struct names_policy *p = policies; p < policies + names->n_policies; p++) {
+		*row++ = (struct policy_row){.name = put_text(names, used, p->name),
+					     .filter = put_text(names, used, p->filter),
+					     .keep = p->keep,
+					     .user_plane = p->user_plane,
+					     .snap_len = p->snap_len,
+					     .sample = p->sample,
+					     .first_range = n_ranges,
+					     .n_ranges = p->n_only,
+					     .first_insn = n_insns,
+					     .n_insns = p->n_code};
+		for (uint32_t i = 0; i < p->n_only; i++)
+			ranges[n_ranges++] = p->only[i];
+		for (uint32_t i = 0; i < p->n_code; i++)
+			insns[n_insns++] = p->code[i];
+	}
 }
 
 int names_compare(const struct names_entry *a, const struct names_entry *b)
@@ -159,9 +222,10 @@ int names_compare(const struct names_entry *a, const struct names_entry *b)
 	       (a->session.from_ns < b->session.from_ns);
 }
 
-int names_make(struct names **out, const struct names_entry *entries, uint32_t n, struct err *err)
+int names_make(struct names **out, const struct names_content *content, struct err *err)
 {
-	const struct names measured = measure(entries, n);
+	const struct names measured = measure(content);
+	uint32_t used = 1;
 
 	if (measured.len > NAMES_MEMORY_MAX)
 		return err_set(err, -EFBIG,
@@ -170,9 +234,11 @@ int names_make(struct names **out, const struct names_entry *entries, uint32_t n
 	struct names *names = mmap(NULL, measured.len, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (names == MAP_FAILED)
-		return err_set(err, -ENOMEM, "out of memory for %u names", n);
+		return err_set(err, -ENOMEM, "out of memory for %u names", content->n_entries);
 	*names = measured;
-	put_entries(names, entries);
+	put_policies(names, content->policies, &used);
+	put_entries(names, content->entries, &used);
+	assert(used == names->text_len);
 	(void)mprotect(names, names->len,
 		       PROT_READ); /* a write would be a bug: crash in the test */
 	*out = names;
@@ -223,13 +289,29 @@ int names_send(const struct names *names, int *fd, struct err *err)
 	return 0;
 }
 
+static bool is_policy(const struct names *names, uint32_t policy)
+{
+	return policy < NAMES_POLICY || policy - NAMES_POLICY < names->n_policies;
+}
+
 static bool row_is_sound(const struct names *names, const struct session_row *r)
 {
 	return r->name < names->text_len && r->nf < names->text_len && r->vrf < names->text_len &&
 	       r->account < names->text_len && r->eni < names->text_len &&
-	       r->store < names->text_len && r->policy <= SESSION_DROP &&
+	       r->store < names->text_len && is_policy(names, r->policy) &&
 	       r->first_address <= names->n_addresses &&
 	       r->n_addresses <= names->n_addresses - r->first_address;
+}
+
+static bool policy_is_sound(const struct names *names, const struct policy_row *r)
+{
+	return r->name < names->text_len && r->filter < names->text_len &&
+	       r->keep <= SESSION_DROP && r->user_plane <= SESSION_DROP && r->sample &&
+	       r->first_range <= names->n_ranges &&
+	       r->n_ranges <= names->n_ranges - r->first_range && r->first_insn <= names->n_insns &&
+	       r->n_insns <= names->n_insns - r->first_insn &&
+	       (!r->n_insns ||
+		filter_program_is_sound(insns_of(names) + r->first_insn, r->n_insns));
 }
 
 /* No reader leaves the block, whatever is in it. Wrong values and a wrong order give wrong answers,
@@ -239,8 +321,13 @@ static bool is_sound(const struct names *names, uint64_t len)
 	if (names->magic != MAGIC || names->version != VERSION || names->len != len ||
 	    !names->text_len || names->text_len > len || length_of(names) != len)
 		return false;
-	if (*text_at(names, 0) || *text_at(names, (uint32_t)names->text_len - 1))
+	if (*text_at(names, 0) || *text_at(names, (uint32_t)names->text_len - 1) ||
+	    names->n_policies > NAMES_POLICIES_MAX ||
+	    (names->unknown != NAMES_UNKNOWN_UNSAID && !is_policy(names, names->unknown)))
 		return false;
+	for (uint32_t i = 0; i < names->n_policies; i++)
+		if (!policy_is_sound(names, &policies_of(names)[i]))
+			return false;
 	for (uint32_t i = 0; i < names->n_sessions; i++)
 		if (!row_is_sound(names, &sessions_of(names)[i]))
 			return false;
@@ -361,6 +448,38 @@ bool names_address(const struct names *names, const struct names_session *sessio
 				      .from_ns = a->from_ns,
 				      .until_ns = a->until_ns};
 	return true;
+}
+
+bool names_policy(const struct names *names, uint32_t i, struct names_policy *out)
+{
+	const struct policy_row *r = &policies_of(names)[i];
+
+	if (i >= names->n_policies)
+		return false;
+	*out = (struct names_policy){.name = text_at(names, r->name),
+				     .keep = r->keep,
+				     .user_plane = r->user_plane,
+				     .snap_len = r->snap_len,
+				     .sample = r->sample,
+				     .filter = text_at(names, r->filter),
+				     .code = insns_of(names) + r->first_insn,
+				     .only = ranges_of(names) + r->first_range,
+				     .n_code = r->n_insns,
+				     .n_only = r->n_ranges};
+	return true;
+}
+
+uint32_t names_unknown(const struct names *names)
+{
+	return names->unknown;
+}
+
+const char *names_sampler(const struct names *names)
+{
+	for (uint32_t i = 0; i < names->n_policies; i++)
+		if (policies_of(names)[i].sample > 1)
+			return text_at(names, policies_of(names)[i].name);
+	return NULL;
 }
 
 uint32_t names_count(const struct names *names)

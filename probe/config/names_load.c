@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/names_field.h"
 #include "config/names_make.h"
+#include "config/names_policies.h"
 #include "config/value.h"
-#include "config/yamldoc.h"
 
 #define VNI_MAX 0xffffffu /* 24 bits, RFC 7348 section 5 */
 
@@ -15,6 +16,7 @@
 struct entry {
 	struct names_entry names; /* addresses are ours */
 	const struct yamldoc_node *node;
+	const struct yamldoc_node *policy; /* NULL: not given */
 };
 
 struct entries {
@@ -22,137 +24,21 @@ struct entries {
 	uint32_t n;
 };
 
-/* One key of a map: *set reads its value into the field at offset of what the map describes. */
-struct field {
-	const char *key;
-	int (*set)(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
-		   struct err *err);
-	size_t offset;
-	const char *missing; /* what to say without it; NULL: it may be left out */
+/* Values of the keys of the whole; read in an order of their own. */
+struct root {
+	const struct yamldoc_node *sessions, *policies, *nfs, *unknown;
 };
 
-#define FIELDS_MAX 13
-
-/* "key:" and "key: null" are as if the line were not there. */
-static bool is_given(const struct yamldoc_node *node)
-{
-	return node && (node->kind != YAMLDOC_TEXT || *node->text);
-}
-
-static const struct field *find_field(const struct field *fields, const char *key)
-{
-	for (; fields->key; fields++)
-		if (!strcmp(fields->key, key))
-			return fields;
-	return NULL;
-}
-
-static int fail_unknown(const struct yamldoc *doc, const struct yamldoc_node *node,
-			const struct field *fields, struct err *err)
-{
-	const char *known[FIELDS_MAX + 1] = {NULL};
-
-	for (unsigned i = 0; fields[i].key; i++)
-		known[i] = fields[i].key;
-	return yamldoc_fail_unknown(doc, node, known, err);
-}
-
-/* Reads a map into *out by its fields, an array that ends without key. */
-static int read_map(const struct yamldoc *doc, const struct yamldoc_node *map,
-		    const struct field *fields, void *out, struct err *err)
-{
-	if (map->kind != YAMLDOC_MAP)
-		return yamldoc_fail(doc, map, err, "wanted here are keys and values: %s: ...",
-				    fields->key);
-	for (unsigned i = 0; i < map->n; i++) {
-		const struct yamldoc_node *item = &map->items[i];
-		const struct field *field = find_field(fields, item->key);
-		if (!field)
-			return fail_unknown(doc, item, fields, err);
-		const int ret = is_given(item)
-					? field->set(doc, item, (char *)out + field->offset, err)
-					: 0;
-		if (ret)
-			return ret;
-	}
-	for (; fields->key; fields++)
-		if (fields->missing && !is_given(yamldoc_get(map, fields->key)))
-			return yamldoc_fail(doc, map, err, "%s: missing; it is %s", fields->key,
-					    fields->missing);
-	return 0;
-}
-
 /* ---- values ---- */
-
-/* Says what is wanted of a node that is no such text. */
-static int fail_wanted(const struct yamldoc *doc, const struct yamldoc_node *node, struct err *err,
-		       const char *wanted)
-{
-	static const char *const kinds[] = {
-		[YAMLDOC_LIST] = "a list", [YAMLDOC_MAP] = "keys and values"};
-
-	return node->kind == YAMLDOC_TEXT
-		       ? yamldoc_fail(doc, node, err, "'%.80s': wanted is %s", node->text, wanted)
-		       : yamldoc_fail(doc, node, err, "this is %s; wanted is %s", kinds[node->kind],
-				      wanted);
-}
-
-static bool is_text(const struct yamldoc_node *node)
-{
-	return node->kind == YAMLDOC_TEXT;
-}
-
-static int set_address(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
-		       struct err *err)
-{
-	if (!is_text(node) || !value_address(field, node->text))
-		return fail_wanted(doc, node, err, "an IPv4 or IPv6 address such as 10.0.0.1");
-	return 0;
-}
 
 static int set_vni(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
 		   struct err *err)
 {
 	uint64_t vni;
 
-	if (!is_text(node) || !value_number(&vni, node->text) || vni > VNI_MAX)
-		return fail_wanted(doc, node, err, "a number from 0 to 16777215");
+	if (!names_is_text(node) || !value_number(&vni, node->text) || vni > VNI_MAX)
+		return names_fail_wanted(doc, node, err, "a number from 0 to 16777215");
 	*(uint32_t *)field = (uint32_t)vni;
-	return 0;
-}
-
-static int set_name(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
-		    struct err *err)
-{
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-";
-
-	if (!is_text(node) || *node->text == '.' || strlen(node->text) > NAMES_NAME_MAX ||
-	    node->text[strspn(node->text, allowed)])
-		return fail_wanted(doc, node, err,
-				   "up to 48 of A-Z a-z 0-9 '.' ':' '-', no '.' in front");
-	*(const char **)field = node->text;
-	return 0;
-}
-
-/* C0, DEL and C1 (U+0080 to U+009F). libyaml has seen to it that it is UTF-8. */
-static bool has_controls(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-
-	for (; *c; c++)
-		if (*c < ' ' || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
-			return true;
-	return false;
-}
-
-static int set_text(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
-		    struct err *err)
-{
-	if (!is_text(node) || strlen(node->text) > NAMES_TEXT_MAX || has_controls(node->text))
-		return fail_wanted(doc, node, err,
-				   "a text of up to 63 bytes without control characters");
-	*(const char **)field = node->text;
 	return 0;
 }
 
@@ -162,9 +48,9 @@ static int set_mac(const struct yamldoc *doc, const struct yamldoc_node *node, v
 	uint64_t mac;
 
 	/* The lowest bit of the first byte: a group address. */
-	if (!is_text(node) || !value_mac(&mac, node->text) || !mac || mac >> 40 & 1)
-		return fail_wanted(doc, node, err,
-				   "the MAC of one interface such as 02:00:00:00:00:01");
+	if (!names_is_text(node) || !value_mac(&mac, node->text) || !mac || mac >> 40 & 1)
+		return names_fail_wanted(doc, node, err,
+					 "the MAC of one interface such as 02:00:00:00:00:01");
 	*(uint64_t *)field = mac;
 	return 0;
 }
@@ -172,34 +58,28 @@ static int set_mac(const struct yamldoc *doc, const struct yamldoc_node *node, v
 static int set_instant(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
 		       struct err *err)
 {
-	if (!is_text(node) || !value_instant(field, node->text))
-		return fail_wanted(doc, node, err,
-				   "an instant by RFC 3339 such as 2026-11-21T10:00:00Z");
+	if (!names_is_text(node) || !value_instant(field, node->text))
+		return names_fail_wanted(doc, node, err,
+					 "an instant by RFC 3339 such as 2026-11-21T10:00:00Z");
 	return 0;
 }
 
-static int set_policy(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
-		      struct err *err)
+/* Found out when all policies are known. */
+static int set_later(const struct yamldoc *doc, const struct yamldoc_node *node, void *field,
+		     struct err *err)
 {
-	static const char *const words[] = {[SESSION_FULL] = "full",
-					    [SESSION_HEADERS] = "headers",
-					    [SESSION_COUNT] = "count",
-					    [SESSION_DROP] = "drop"};
-
-	for (unsigned i = 0; is_text(node) && i <= SESSION_DROP; i++)
-		if (!strcmp(words[i], node->text)) {
-			*(enum session_policy *)field = i;
-			return 0;
-		}
-	return fail_wanted(doc, node, err, "full, headers, count or drop");
+	(void)doc;
+	(void)err;
+	*(const struct yamldoc_node **)field = node;
+	return 0;
 }
 
 /* ---- addresses inside a session ---- */
 
 #define AT(field) offsetof(struct names_address, field)
-static const struct field address_fields[] = {
-	{"address", set_address, AT(address), "an address inside the session"},
-	{"nf", set_text, AT(nf), "the network function that has the address"},
+static const struct names_field address_fields[] = {
+	{"address", names_set_address, AT(address), "an address inside the session"},
+	{"nf", names_set_text, AT(nf), "the network function that has the address"},
 	{"from", set_instant, AT(from_ns), NULL},
 	{"until", set_instant, AT(until_ns), NULL},
 	{0},
@@ -239,10 +119,10 @@ static int check_address(const struct yamldoc *doc, const struct yamldoc_node *l
 static int set_addresses(const struct yamldoc *doc, const struct yamldoc_node *list, void *field,
 			 struct err *err)
 {
-	struct names_entry *entry = field;
+	struct names_entry *entry = &((struct entry *)field)->names;
 
 	if (list->kind != YAMLDOC_LIST)
-		return fail_wanted(doc, list, err, "a list, each item with address and nf");
+		return names_fail_wanted(doc, list, err, "a list, each item with address and nf");
 	if (list->n > NAMES_ADDRESSES_MAX)
 		return yamldoc_fail(doc, list, err, "%u addresses; allowed are %u for one session",
 				    list->n, NAMES_ADDRESSES_MAX);
@@ -253,7 +133,7 @@ static int set_addresses(const struct yamldoc *doc, const struct yamldoc_node *l
 	entry->n_addresses = list->n;
 	for (uint32_t i = 0; i < list->n; i++) {
 		all[i].until_ns = NAMES_NEVER;
-		int ret = read_map(doc, &list->items[i], address_fields, &all[i], err);
+		int ret = names_read_map(doc, &list->items[i], address_fields, &all[i], err);
 		ret = ret ? ret
 			  : check_validity(doc, &list->items[i], all[i].from_ns, all[i].until_ns,
 					   err);
@@ -266,25 +146,27 @@ static int set_addresses(const struct yamldoc *doc, const struct yamldoc_node *l
 
 /* ---- sessions ---- */
 
-#define AT(field) offsetof(struct names_entry, field)
-static const struct field session_fields[] = {
-	{"source", set_address, AT(source), "the outer source address of the mirrored packets"},
-	{"vni", set_vni, AT(vni), "the VNI of the mirror session"},
-	{"name", set_name, AT(session.name), NULL},
-	{"nf", set_text, AT(session.nf), NULL},
-	{"vrf", set_text, AT(session.vrf), NULL},
-	{"account", set_text, AT(session.account), NULL},
-	{"eni", set_text, AT(session.eni), NULL},
-	{"mac", set_mac, AT(session.mac), NULL},
-	{"from", set_instant, AT(session.from_ns), NULL},
-	{"until", set_instant, AT(session.until_ns), NULL},
-	{"policy", set_policy, AT(session.policy), NULL},
-	{"store", set_name, AT(session.store), NULL},
+#define AT(field) offsetof(struct entry, field)
+static const struct names_field session_fields[] = {
+	{"source", names_set_address, AT(names.source),
+	 "the outer source address of the mirrored packets"},
+	{"vni", set_vni, AT(names.vni), "the VNI of the mirror session"},
+	{"name", names_set_name, AT(names.session.name), NULL},
+	{"nf", names_set_text, AT(names.session.nf), NULL},
+	{"vrf", names_set_text, AT(names.session.vrf), NULL},
+	{"account", names_set_text, AT(names.session.account), NULL},
+	{"eni", names_set_text, AT(names.session.eni), NULL},
+	{"mac", set_mac, AT(names.session.mac), NULL},
+	{"from", set_instant, AT(names.session.from_ns), NULL},
+	{"until", set_instant, AT(names.session.until_ns), NULL},
+	{"policy", set_later, AT(policy), NULL},
+	{"store", names_set_name, AT(names.session.store), NULL},
 	{"addresses", set_addresses, 0, NULL}, /* needs the whole entry */
 	{0},
 };
 #undef AT
-_Static_assert(sizeof(session_fields) / sizeof(session_fields[0]) == FIELDS_MAX + 1, "the most");
+_Static_assert(sizeof(session_fields) / sizeof(session_fields[0]) == NAMES_FIELDS_MAX + 1,
+	       "the most");
 
 /* <address>-<vni> or <address>-<vni>.<n>: what a session without a name is called. */
 static bool is_automatic(const char *name, struct names_entry *of)
@@ -327,24 +209,38 @@ static int check_name(const struct yamldoc *doc, const struct entry *e, struct e
 			    e->names.session.name);
 }
 
-static int read_session(const struct yamldoc *doc, struct entry *e, struct err *err)
+static int find_policy(const struct yamldoc *doc, struct entry *e,
+		       const struct names_policies *policies, struct err *err)
+{
+	struct names_session *s = &e->names.session;
+
+	if (e->policy)
+		return names_policies_find(policies, doc, e->policy, &s->policy, err);
+	s->policy = names_policies_of_nf(policies, s->nf);
+	return 0;
+}
+
+static int read_session(const struct yamldoc *doc, struct entry *e,
+			const struct names_policies *policies, struct err *err)
 {
 	struct names_session *s = &e->names.session;
 
 	s->name = s->nf = s->vrf = s->account = s->eni = s->store = "";
 	s->until_ns = NAMES_NEVER;
-	int ret = read_map(doc, e->node, session_fields, &e->names, err);
+	int ret = names_read_map(doc, e->node, session_fields, e, err);
 	ret = ret ? ret : check_validity(doc, e->node, s->from_ns, s->until_ns, err);
-	return ret ? ret : check_name(doc, e, err);
+	ret = ret ? ret : check_name(doc, e, err);
+	return ret ? ret : find_policy(doc, e, policies, err);
 }
 
-static int set_sessions(const struct yamldoc *doc, const struct yamldoc_node *list, void *field,
-			struct err *err)
+static int read_sessions(const struct yamldoc *doc, const struct yamldoc_node *list,
+			 const struct names_policies *policies, struct entries *all,
+			 struct err *err)
 {
-	struct entries *all = field;
-
+	if (!list)
+		return 0;
 	if (list->kind != YAMLDOC_LIST)
-		return fail_wanted(doc, list, err, "a list, each item with source and vni");
+		return names_fail_wanted(doc, list, err, "a list, each item with source and vni");
 	if (list->n > NAMES_SESSIONS_MAX)
 		return yamldoc_fail(doc, list, err, "%u entries; allowed are %u", list->n,
 				    NAMES_SESSIONS_MAX);
@@ -354,14 +250,22 @@ static int set_sessions(const struct yamldoc *doc, const struct yamldoc_node *li
 	all->n = list->n;
 	for (uint32_t i = 0; i < list->n; i++) {
 		all->items[i].node = &list->items[i];
-		const int ret = read_session(doc, &all->items[i], err);
+		const int ret = read_session(doc, &all->items[i], policies, err);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-static const struct field root_fields[] = {{"sessions", set_sessions, 0, NULL}, {0}};
+#define AT(field) offsetof(struct root, field)
+static const struct names_field root_fields[] = {
+	{"sessions", set_later, AT(sessions), NULL},
+	{"policies", set_later, AT(policies), NULL},
+	{"nfs", set_later, AT(nfs), NULL},
+	{"unknown-sessions", set_later, AT(unknown), NULL},
+	{0},
+};
+#undef AT
 
 /* ---- the whole ---- */
 
@@ -461,34 +365,55 @@ static int check_names(const struct yamldoc *doc, const struct entries *all, str
 	return ret;
 }
 
-static int make(struct names **out, const struct entries *all, struct err *err)
+static int make(struct names **out, const struct entries *all,
+		const struct names_policies *policies, struct err *err)
 {
 	struct names_entry *entries = calloc(all->n + 1, sizeof(*entries));
+	const struct names_content content = {.entries = entries,
+					      .n_entries = all->n,
+					      .policies = policies->policy,
+					      .n_policies = policies->n,
+					      .unknown = policies->unknown};
 
 	if (!entries)
 		return err_set(err, -ENOMEM, "out of memory for names");
 	for (uint32_t i = 0; i < all->n; i++)
 		entries[i] = all->items[i].names;
-	const int ret = names_make(out, entries, all->n, err);
+	const int ret = names_make(out, &content, err);
 	free(entries);
 	return ret;
 }
 
+static int load(struct names **out, const struct yamldoc *doc, struct entries *all,
+		struct names_policies *policies, struct err *err)
+{
+	struct root root = {0};
+
+	int ret = names_read_map(doc, yamldoc_root(doc), root_fields, &root, err);
+	ret = ret ? ret
+		  : names_policies_read(policies, doc, root.policies, root.nfs, root.unknown, err);
+	ret = ret ? ret : read_sessions(doc, root.sessions, policies, all, err);
+	if (!ret && all->n)
+		qsort(all->items, all->n, sizeof(*all->items), by_session);
+	ret = ret ? ret : check_sessions(doc, all, err);
+	ret = ret ? ret : check_names(doc, all, err);
+	return ret ? ret : make(out, all, policies, err);
+}
+
 int names_load(struct names **out, const char *path, struct err *err)
 {
+	struct names_policies policies = {0};
 	struct entries all = {0};
-	struct yamldoc *doc = NULL;
+	struct yamldoc *doc;
 
 	int ret = yamldoc_open(&doc, path, err);
-	ret = ret ? ret : read_map(doc, yamldoc_root(doc), root_fields, &all, err);
-	if (!ret && all.n)
-		qsort(all.items, all.n, sizeof(*all.items), by_session);
-	ret = ret ? ret : check_sessions(doc, &all, err);
-	ret = ret ? ret : check_names(doc, &all, err);
-	ret = ret ? ret : make(out, &all, err);
+	if (ret)
+		return ret;
+	ret = load(out, doc, &all, &policies, err);
 	for (uint32_t i = 0; i < all.n; i++)
 		free((void *)all.items[i].names.addresses);
 	free(all.items);
+	names_policies_free(&policies);
 	yamldoc_close(doc);
 	return ret;
 }

@@ -13,7 +13,14 @@ struct names_entry {
 	uint32_t n_addresses;
 };
 
+struct names_content {
+	const struct names_entry *entries; /* in the order of names_compare */
+	const struct names_policy *policies;
+	uint32_t n_entries, n_policies;
+	uint32_t unknown;
+};
+
 /* The order of a snapshot: by source, VNI, from. */
 int names_compare(const struct names_entry *a, const struct names_entry *b);
-/* entries in that order; everything is copied. */
-int names_make(struct names **out, const struct names_entry *entries, uint32_t n, struct err *err);
+/* Everything is copied. */
+int names_make(struct names **out, const struct names_content *content, struct err *err);

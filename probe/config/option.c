@@ -31,6 +31,8 @@ const struct option_row option_rows[] = {
 	 NULL, "FILE", "take the names of sessions and of addresses inside them from this file"},
 	{"unknown-sessions", 0, RUN | READ, OPTION_CHOICE, OPTION_ANY_TIME, AT(unknown_sessions), 0, 0,
 	 "full", "full|headers|count|drop", "what is kept of sessions that the names file does not have"},
+	{"sample-key-file", 0, RUN | READ, OPTION_TEXT, OPTION_ANY_TIME, AT(sample_key_file), 0, 0,
+	 NULL, "FILE", "the key by which flows are chosen where a policy of the names file has a sample"},
 	{"allow", 0, RUN, OPTION_ALLOW, OPTION_AT_START, 0, 0, 0,
 	 NULL, "CIDR", "take mirrored packets from these outer sources only; repeat for more"},
 	{"mode", 0, RUN, OPTION_CHOICE, OPTION_AT_START, AT(mode), 0, 0,
@@ -275,31 +277,11 @@ static int set_listen(const char *text, const char **field, struct err *err)
 	return 0;
 }
 
-/* ADDRESS or ADDRESS/LENGTH. */
-static bool parse_prefix(struct attach_prefix *out, const char *text)
-{
-	char host[64];
-	struct attach_prefix prefix;
-	const size_t n = strcspn(text, "/");
-
-	if (n >= sizeof(host))
-		return false;
-	(void)snprintf(host, sizeof(host), "%.*s", (int)n, text);
-	const uint64_t width = strchr(host, ':') ? 128 : 32;
-	uint64_t len = width;
-	if (!value_address(&prefix.address, host) ||
-	    (text[n] && !value_number(&len, text + n + 1)) || len > width)
-		return false;
-	prefix.len = (uint32_t)(len + 128 - width);
-	*out = prefix;
-	return true;
-}
-
 static int add_allow(struct config *c, const char *text, struct err *err)
 {
 	struct attach_prefix prefix;
 
-	if (!parse_prefix(&prefix, text))
+	if (!value_prefix(&prefix.address, &prefix.len, text))
 		return err_set(err, -EINVAL, "an address or prefix such as 10.1.0.0/16 is wanted");
 	if (c->n_allow == CONFIG_ALLOW_MAX)
 		return err_set(err, -EINVAL, "more than %d prefixes", CONFIG_ALLOW_MAX);

@@ -100,6 +100,26 @@ bool value_address(struct address *out, const char *text)
 	return true;
 }
 
+bool value_prefix(struct address *address, uint32_t *len, const char *text)
+{
+	const size_t n = strcspn(text, "/");
+	struct address a;
+	char host[64];
+
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = 0;
+	const uint64_t width = strchr(host, ':') ? 128 : 32;
+	uint64_t bits = width;
+	if (!value_address(&a, host) || (text[n] && !value_number(&bits, text + n + 1)) ||
+	    bits > width)
+		return false;
+	*address = a;
+	*len = (uint32_t)(bits + 128 - width);
+	return true;
+}
+
 static int hex_digit(char c)
 {
 	if (is_digit(c))

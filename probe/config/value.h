@@ -17,7 +17,9 @@ bool value_size(uint64_t *out, const char *text);   /* bytes: 0, 512B, 64KiB ...
 bool value_space(uint64_t *out, const char *text);
 bool value_time(uint64_t *ns, const char *text);           /* 0, 20ns, us, ms, s, 5m, 24h, 30d */
 bool value_address(struct address *out, const char *text); /* IPv4 or IPv6 */
-bool value_mac(uint64_t *out, const char *text);           /* 02:00:00:00:00:01, as 48 bits */
+/* ADDRESS or ADDRESS/LENGTH; *len of all 128 bits, so of IPv4 96 and more. */
+bool value_prefix(struct address *address, uint32_t *len, const char *text);
+bool value_mac(uint64_t *out, const char *text); /* 02:00:00:00:00:01, as 48 bits */
 /* RFC 3339 with a zone: 2026-11-21T10:00:00Z, 2026-11-21T11:00:00.5+01:00. From 1970 to 2262; T and
  * Z in capitals, no leap seconds. */
 bool value_instant(int64_t *ns, const char *text);

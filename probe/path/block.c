@@ -241,6 +241,18 @@ size_t block_section(uint8_t *out, size_t cap, const char *application, const ch
 	return block_end(&s);
 }
 
+/* A byte 0 in front: what follows is text of libpcap (section 4.2). */
+static void sink_filter(struct sink *s, const char *filter)
+{
+	uint8_t value[1 + sizeof(((struct block_interface *)0)->filter)] = {0};
+	const size_t len = strlen(filter);
+
+	if (!len)
+		return;
+	memcpy(value + 1, filter, len);
+	sink_option(s, BLOCK_IF_FILTER, value, 1 + len);
+}
+
 size_t block_interface(uint8_t *out, size_t cap, const struct block_interface *i)
 {
 	static const uint8_t nanoseconds = 9; /* 10^-9 s */
@@ -252,6 +264,7 @@ size_t block_interface(uint8_t *out, size_t cap, const struct block_interface *i
 	sink_text(&s, BLOCK_IF_NAME, i->name);
 	sink_text(&s, BLOCK_IF_DESCRIPTION, i->description);
 	sink_text(&s, BLOCK_OPT_COMMENT, i->comment);
+	sink_filter(&s, i->filter);
 	sink_option(&s, BLOCK_IF_TSRESOL, &nanoseconds, 1);
 	return block_end(&s);
 }

@@ -36,6 +36,7 @@ enum {
 	BLOCK_IF_NAME = 2,
 	BLOCK_IF_DESCRIPTION = 3,
 	BLOCK_IF_TSRESOL = 9,
+	BLOCK_IF_FILTER = 11,
 	BLOCK_IF_TSOFFSET = 14,
 	BLOCK_EPB_FLAGS = 2,
 	BLOCK_EPB_DROPCOUNT = 4,
@@ -105,7 +106,8 @@ struct block_interface {
 	uint16_t linktype;
 	uint32_t snaplen;
 	char name[64];         /* if_name */
-	char description[384]; /* if_description */
+	char description[512]; /* if_description */
+	char filter[256];      /* if_filter, an expression of pcap-filter(7) */
 	char comment[160];     /* opt_comment; written, not read */
 };
 

@@ -163,6 +163,15 @@ static int grow_interfaces(struct block_reader *r, struct err *err)
 	return 0;
 }
 
+/* What begins with another byte than 0 is no text. */
+static void copy_filter(char *out, size_t cap, const struct option *o)
+{
+	const struct option text = {.value = o->value + 1, .len = o->len - 1};
+
+	if (o->len && !o->value[0])
+		copy_text(out, cap, &text);
+}
+
 static int parse_interface_option(const struct block_reader *r, const struct option *o,
 				  struct interface *i, struct block_interface *out, struct err *err)
 {
@@ -172,6 +181,9 @@ static int parse_interface_option(const struct block_reader *r, const struct opt
 		return 0;
 	case BLOCK_IF_DESCRIPTION:
 		copy_text(out->description, sizeof(out->description), o);
+		return 0;
+	case BLOCK_IF_FILTER:
+		copy_filter(out->filter, sizeof(out->filter), o);
 		return 0;
 	case BLOCK_IF_TSRESOL:
 		if (o->len != 1)
@@ -202,6 +214,7 @@ static int parse_interface(struct block_reader *r, struct body b, struct block *
 	out->interface.linktype = i.linktype;
 	out->interface.snaplen = i.snaplen;
 	out->interface.name[0] = out->interface.description[0] = '\0';
+	out->interface.filter[0] = '\0';
 	b.p += 8;
 	while ((ret = next_option(r, &b, &o, err)) > 0) {
 		ret = parse_interface_option(r, &o, &i, &out->interface, err);

@@ -28,12 +28,11 @@ struct macs {
 /* What is known of a session besides. Control writes, workers read. */
 struct state {
 	_Atomic uint64_t until_ns, mac; /* as enroll_identity has them */
-	_Atomic uint32_t policy;        /* or OVER */
+	const struct filter *_Atomic filter;
 	_Atomic uint32_t store;
-	uint64_t eni; /* control's own */
+	_Atomic bool is_over; /* another ENI is there and no room for its session */
+	uint64_t eni;         /* control's own */
 };
-
-#define OVER UINT32_MAX /* another ENI is there and no room for its session */
 
 enum letter { LETTER_NONE, LETTER_ASKED, LETTER_REFUSED };
 
@@ -305,14 +304,14 @@ void enroll_packet(struct enroll *e, unsigned worker, const struct packet *p, st
 				 .since = ENROLL_NO_RUN};
 	if (out->session == ENROLL_UNKNOWN || out->session == ENROLL_REFUSED)
 		return;
-	const uint32_t policy =
-		atomic_load_explicit(&e->states[out->session].policy, memory_order_relaxed);
-	if (policy == OVER) {
+	const struct state *state = &e->states[out->session];
+	if (atomic_load_explicit(&state->is_over, memory_order_relaxed)) {
 		out->session = ENROLL_REFUSED;
 		return;
 	}
-	out->policy = (enum session_policy)policy;
-	out->store = atomic_load_explicit(&e->states[out->session].store, memory_order_relaxed);
+	/* Acquire: what it points to is there; pairs with set_identity. */
+	out->filter = atomic_load_explicit(&state->filter, memory_order_acquire);
+	out->store = atomic_load_explicit(&state->store, memory_order_relaxed);
 	if (p->len >= INNER_ETHERNET_LEN && !take_macs(e, worker, p, out))
 		out->session = ENROLL_UNKNOWN;
 }
@@ -322,7 +321,7 @@ void enroll_packet(struct enroll *e, unsigned worker, const struct packet *p, st
 static void identify(const struct enroll *e, const struct address *source, uint32_t vni,
 		     uint64_t time_ns, struct enroll_identity *out)
 {
-	*out = (struct enroll_identity){.policy = SESSION_FULL, .until_ns = UINT64_MAX};
+	*out = (struct enroll_identity){.until_ns = UINT64_MAX};
 	if (e->config.identify)
 		e->config.identify(e->config.arg, source, vni, time_ns, out);
 	if (out->until_ns <= time_ns)
@@ -330,7 +329,7 @@ static void identify(const struct enroll *e, const struct address *source, uint3
 }
 
 static void set_identity(struct enroll *e, uint32_t id, const struct enroll_identity *identity,
-			 uint32_t policy)
+			 bool is_over)
 {
 	struct state *s = &e->states[id];
 
@@ -338,8 +337,10 @@ static void set_identity(struct enroll *e, uint32_t id, const struct enroll_iden
 	if (identity->until_ns < e->review_ns)
 		e->review_ns = identity->until_ns;
 	atomic_store_explicit(&s->mac, identity->mac, memory_order_relaxed);
-	atomic_store_explicit(&s->policy, policy, memory_order_relaxed);
 	atomic_store_explicit(&s->store, identity->store, memory_order_relaxed);
+	atomic_store_explicit(&s->is_over, is_over, memory_order_relaxed);
+	/* Release: pairs with enroll_packet. */
+	atomic_store_explicit(&s->filter, identity->filter, memory_order_release);
 	/* Release: pairs with look_up. */
 	atomic_store_explicit(&s->until_ns, identity->until_ns, memory_order_release);
 }
@@ -357,7 +358,7 @@ static void give_id(struct enroll *e, struct slot *slot, const struct session *s
 
 	e->sessions[id] = *session;
 	e->n_sessions++;
-	set_identity(e, id, identity, identity->policy);
+	set_identity(e, id, identity, false);
 	e->config.publish(e->config.arg, id, session, time_ns);
 	/* Release: who sees the slot's id finds the session; pairs with find_slot. */
 	atomic_store_explicit(&slot->id_plus_1, id + 1, memory_order_release);
@@ -386,10 +387,10 @@ static void review(struct enroll *e, struct slot *slot, uint32_t id, uint64_t ti
 	}
 	if (is_other) {
 		identity.eni = before; /* when there is room again, it is another one still */
-		set_identity(e, id, &identity, OVER);
+		set_identity(e, id, &identity, true);
 		return;
 	}
-	set_identity(e, id, &identity, identity.policy);
+	set_identity(e, id, &identity, false);
 	e->config.publish(e->config.arg, id, &e->sessions[id], time_ns);
 }
 

@@ -50,12 +50,15 @@ struct session {
 	uint32_t previous;   /* id of the generation before, or ENROLL_UNKNOWN */
 };
 
+struct filter; /* a session's policy: path/filter.h */
+
 /* Who is behind a (source, VNI), as far as somebody has said so. */
 struct enroll_identity {
-	enum session_policy policy;
-	uint32_t store;    /* that its packets go to; 0: the default one */
-	uint64_t mac;      /* of the ENI; 0: not said */
-	uint64_t eni;      /* differs for different ENIs; 0: not said */
+	const struct filter *filter; /* lent until the session is identified anew, and every worker
+					is done with its batch */
+	uint32_t store;              /* that its packets go to; 0: the default one */
+	uint64_t mac;                /* of the ENI; 0: not said */
+	uint64_t eni;                /* differs for different ENIs; 0: not said */
 	uint64_t until_ns; /* source clock: this holds for earlier packets; UINT64_MAX: always */
 };
 
@@ -65,7 +68,7 @@ struct enroll_config {
 	struct siphash_key key;
 	void (*ask)(void *arg); /* called by a worker after it posted a letter */
 	void *ask_arg;
-	/* Of a packet at time_ns. NULL: nobody knows any. */
+	/* Of a packet at time_ns. NULL: nobody knows any, nor a filter. */
 	void (*identify)(void *arg, const struct address *source, uint32_t vni, uint64_t time_ns,
 			 struct enroll_identity *out);
 	/* For each new session, ids in order from 0, before it can be found; and for each known one
@@ -86,7 +89,7 @@ size_t enroll_memory(uint32_t sessions_room, uint32_t workers);
 
 struct enrolled {
 	uint32_t session; /* id, ENROLL_UNKNOWN or ENROLL_REFUSED: then the rest says nothing */
-	enum session_policy policy;
+	const struct filter *filter; /* lent for the batch */
 	uint32_t store;
 	enum session_direction direction;
 	/* On a new generation's first frame: the sequence from which on packets that were given to

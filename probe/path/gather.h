@@ -45,6 +45,7 @@ static inline uint32_t place_store(uint32_t place)
 struct chunk {
 	uint8_t *data;
 	uint32_t cap, len;
+	uint64_t policies; /* by which its packets were judged: the worker's count */
 };
 
 static inline bool gather_has_room(const struct chunk *chunk, const struct packet *packet)

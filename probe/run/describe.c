@@ -12,8 +12,34 @@ static void append(char *text, size_t cap, const char *key, const char *value)
 		(void)snprintf(text + len, cap - len, " %s=%s", key, value);
 }
 
+static void append_number(char *text, size_t cap, const char *key, uint32_t value)
+{
+	const size_t len = strlen(text);
+
+	(void)snprintf(text + len, cap - len, " %s%" PRIu32, key, value);
+}
+
+/* Nothing where all is kept. */
+static void describe_policy(const struct describe_policy *p, char *text, size_t cap)
+{
+	if (!strcmp(p->name, filter_words[SESSION_FULL]))
+		return;
+	append(text, cap, "policy", p->name);
+	if (p->keep != SESSION_FULL && strcmp(p->name, filter_words[p->keep]))
+		append(text, cap, "keep", filter_words[p->keep]);
+	if (p->user_plane != p->keep)
+		append(text, cap, "user-plane", filter_words[p->user_plane]);
+	if (p->snap_len != UINT32_MAX)
+		append_number(text, cap, "snap-length=", p->snap_len);
+	if (p->sample > 1)
+		append_number(text, cap, "sample=1/", p->sample);
+	if (p->n_only)
+		append_number(text, cap, "only=", p->n_only);
+}
+
 void describe_session(const struct session *session, const struct session_labels *labels,
-		      const uint64_t *clock_error_ns, struct block_interface *out)
+		      const struct describe_policy *policy, const uint64_t *clock_error_ns,
+		      struct block_interface *out)
 {
 	char source[SESSION_NAME_MAX], *text = out->description;
 	const size_t cap = sizeof(out->description);
@@ -28,6 +54,8 @@ void describe_session(const struct session *session, const struct session_labels
 	append(text, cap, "vrf", labels->vrf);
 	append(text, cap, "account", labels->account);
 	append(text, cap, "eni", labels->eni);
+	describe_policy(policy, text, cap);
+	(void)snprintf(out->filter, sizeof(out->filter), "%s", policy->filter);
 	if (clock_error_ns)
 		(void)snprintf(
 			out->comment, sizeof(out->comment),

@@ -22,6 +22,8 @@
 
 /* Frames that no worker reads while engine_stop looks where they are. */
 #define STOP_AHEAD 65536
+/* A worker is done with a batch in microseconds, and looks up every 100 ms on an idle link. */
+#define OLD_POLICIES_TURN_MS 5
 
 struct engine {
 	struct engine_config config;
@@ -29,10 +31,13 @@ struct engine {
 	struct bell bell;         /* rung by workers that ask and by threads that end */
 	_Atomic uint64_t stop_at; /* frames lent after which every worker ends */
 	_Atomic int64_t offset_ns;
+	_Atomic uint64_t policies; /* how often they were set */
+	bool has_old_policies;     /* which workers may use */
 	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */
 	struct enroll *enroll[STEER_WORKERS_MAX];
 	pthread_mutex_t publishing;
-	uint64_t *labels_ns; /* [sessions_room] time of the packet that labels are of */
+	struct filter_pairs *pairs; /* live: one; of files: one for each worker */
+	uint64_t *labels_ns;        /* [sessions_room] time of the packet that labels are of */
 	struct naming *naming;
 	struct evidence *evidence; /* NULL: none is kept */
 	struct writer *writers[STATS_WRITERS_MAX];
@@ -77,6 +82,13 @@ static void label_session(void *arg, uint32_t session, int64_t at_ns, struct ses
 	const struct engine *e = arg;
 
 	naming_labels(e->naming, &stats_sessions(e->stats)[session], at_ns, out);
+}
+
+static void tell_policy(void *arg, uint32_t session, int64_t at_ns, struct describe_policy *out)
+{
+	const struct engine *e = arg;
+
+	naming_policy(e->naming, &stats_sessions(e->stats)[session], at_ns, out);
 }
 
 static size_t write_names(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap)
@@ -153,7 +165,8 @@ size_t engine_memory(const struct engine_config *c)
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
 	       (1 + c->workers) * c->sessions_room * sizeof(uint64_t) +
 	       c->workers * (c->writers * handoff_memory(&handoff) + kpi_memory(&kpi)) +
-	       writer_memory(&writer) + (c->evidence ? evidence_memory() : 0);
+	       writer_memory(&writer) + c->workers * sizeof(struct filter_pairs) +
+	       (c->evidence ? evidence_memory() : 0);
 }
 
 /* A worker's, one to each writer. */
@@ -188,9 +201,11 @@ static int open_worker(struct engine *e, uint32_t number, struct err *err)
 				    .split = e->config.split,
 				    .bell = &e->worker_bells[number],
 				    .stats = e->stats,
+				    .pairs = &e->pairs[e->stats->is_live ? 0 : number],
 				    .told_drops = calloc(e->config.sessions_room, sizeof(uint64_t)),
 				    .decap = &e->config.decap,
 				    .stop_at = &e->stop_at,
+				    .policies = &e->policies,
 				    .control = &e->bell};
 	if (!w->told_drops)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -279,6 +294,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	for (unsigned i = 0; i < STEER_WORKERS_MAX; i++)
 		e->worker_bells[i].fd = -1;
 	e->config.output.describe = label_session;
+	e->config.output.policy = tell_policy;
 	e->config.output.names = write_names;
 	e->config.output.disk_full = make_room;
 	e->config.output.arg = e;
@@ -287,7 +303,11 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 		goto fail;
 	e->config.output.evidence = e->evidence;
 	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
-	ret = e->labels_ns ? bell_init(&e->bell, err) : err_set(err, -ENOMEM, "out of memory");
+	e->pairs = calloc(config->workers, sizeof(*e->pairs));
+	for (uint32_t i = 0; i < config->workers && e->pairs; i++)
+		e->pairs[i].key = config->decap.key;
+	ret = e->labels_ns && e->pairs ? bell_init(&e->bell, err)
+				       : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
 	    (ret = open_writers(e, err)) || (ret = open_retention(e, err)))
 		goto fail;
@@ -323,6 +343,7 @@ void engine_close(struct engine *e)
 	}
 	naming_close(e->naming);
 	free(e->labels_ns);
+	free(e->pairs);
 	(void)pthread_mutex_destroy(&e->publishing);
 	bell_fini(&e->bell);
 	free(e);
@@ -331,6 +352,33 @@ void engine_close(struct engine *e)
 void engine_set_source(struct engine *e, unsigned worker, struct capture *source)
 {
 	e->workers[worker].config.capture = source;
+}
+
+/* Policies that no worker uses any more. */
+static void forget_policies(struct engine *e)
+{
+	const uint64_t now = atomic_load_explicit(&e->policies, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < e->n_workers; i++)
+		/* Acquire: pairs with worker_run. */
+		if (atomic_load_explicit(&e->workers[i].passed, memory_order_acquire) < now)
+			return;
+	naming_forget(e->naming);
+	e->has_old_policies = false;
+}
+
+static void set_policies(struct engine *e, const struct engine_settings *settings,
+			 struct names *names)
+{
+	while (e->has_old_policies)
+		engine_turn(e, -1, OLD_POLICIES_TURN_MS);
+	naming_set(e->naming, names, settings->unknown, &settings->sample_key);
+	if (e->stats->is_live)
+		enroll_review(e->enroll[0], clock_monotonic_ns(), true);
+	/* Release: no session leads to the policies before; pairs with worker_run. */
+	atomic_fetch_add_explicit(&e->policies, 1, memory_order_release);
+	e->has_old_policies = true;
+	forget_policies(e); /* where no worker runs */
 }
 
 /* Whether it was none of the n before. */
@@ -359,15 +407,15 @@ static void tell_configured(struct engine *e, const struct engine_settings *sett
 
 void engine_set(struct engine *e, const struct engine_settings *settings, struct names *names)
 {
-	naming_set(e->naming, names, settings->unknown);
+	if (e->stats->is_live)
+		enroll_raise_cap(e->enroll[0], settings->sessions_max);
+	set_policies(e, settings, names);
 	for (uint32_t i = 0; i < e->config.writers; i++)
 		writer_set(e->writers[i], settings->stores);
 	tell_configured(e, settings);
 	if (!e->stats->is_live)
 		return;
 	retention_set(e->retention, &settings->retention);
-	enroll_raise_cap(e->enroll[0], settings->sessions_max);
-	enroll_review(e->enroll[0], clock_monotonic_ns(), true);
 }
 
 static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
@@ -476,6 +524,8 @@ void engine_turn(struct engine *e, int fd, int timeout_ms)
 	bell_leave(&e->bell);
 	answer_workers(e);
 	count_places(e);
+	if (e->has_old_policies)
+		forget_policies(e);
 	if (!e->stats->is_live)
 		return;
 	const bool is_set = follow_clock(e);

@@ -37,6 +37,7 @@ struct engine_config {
 struct engine_settings {
 	uint32_t sessions_max;       /* a lower one than before is not taken */
 	enum session_policy unknown; /* of sessions without a name */
+	struct siphash_key sample_key;
 	struct output_settings stores[OUTPUT_STORES_MAX];
 	uint8_t sha256[32];                  /* of the configuration, for the chain */
 	struct retention_settings retention; /* live */
@@ -59,7 +60,8 @@ void engine_set_source(struct engine *engine, unsigned worker, struct capture *s
 int engine_start(struct engine *engine, struct err *err);
 
 /* Control thread; once before engine_start, later at any time. names may be NULL and is the
- * engine's from now on. */
+ * engine's from now on. Waits, with turns, while a worker still uses policies from before the last
+ * time. */
 void engine_set(struct engine *engine, const struct engine_settings *settings, struct names *names);
 
 /* One turn of control: waits until a worker asks, a thread ends, fd (-1: none) is readable or

@@ -8,10 +8,19 @@
 
 #include "path/block.h"
 
+/* What is set together. */
+struct rules {
+	struct names *names; /* ours */
+	uint32_t unknown;    /* policy */
+	struct siphash_key key;
+	struct filter
+		filter[NAMES_POLICIES_MAX]; /* of the policies of names, from which they lend */
+};
+
 struct naming {
 	pthread_mutex_t mutex;
-	struct names *names;
-	enum session_policy unknown;
+	struct rules rules[2]; /* in force, and before */
+	unsigned now;
 	const char *const *stores; /* const after start */
 	uint32_t n_stores;
 };
@@ -31,7 +40,8 @@ void naming_close(struct naming *n)
 {
 	if (!n)
 		return;
-	names_close(n->names);
+	names_close(n->rules[0].names);
+	names_close(n->rules[1].names);
 	(void)pthread_mutex_destroy(&n->mutex);
 	free(n);
 }
@@ -42,29 +52,81 @@ void naming_set_stores(struct naming *n, const char *const *stores, uint32_t n_s
 	n->n_stores = n_stores;
 }
 
-void naming_set(struct naming *n, struct names *names, enum session_policy unknown)
+static void make_filters(struct rules *r)
 {
+	struct names_policy p;
+
+	for (uint32_t i = 0; r->names && names_policy(r->names, i, &p); i++)
+		r->filter[i] = (struct filter){.keep = p.keep,
+					       .user_plane = p.user_plane,
+					       .snap_len = p.snap_len,
+					       .sample_max = filter_sample_max(p.sample),
+					       .sample_key = r->key,
+					       .only = p.only,
+					       .n_only = p.n_only,
+					       .code = p.n_code ? p.code : NULL};
+}
+
+void naming_set(struct naming *n, struct names *names, enum session_policy unknown,
+		const struct siphash_key *key)
+{
+	const uint32_t said = names ? names_unknown(names) : NAMES_UNKNOWN_UNSAID;
+	struct rules *next = &n->rules[!n->now]; /* nobody looks at it */
+
+	naming_forget(n);
+	*next = (struct rules){.names = names,
+			       .unknown = said == NAMES_UNKNOWN_UNSAID ? unknown : said,
+			       .key = *key};
+	make_filters(next);
 	(void)pthread_mutex_lock(&n->mutex);
-	struct names *before = n->names;
-	n->names = names;
-	n->unknown = unknown;
+	n->now = !n->now;
 	(void)pthread_mutex_unlock(&n->mutex);
-	names_close(before);
+}
+
+void naming_forget(struct naming *n)
+{
+	struct rules *before = &n->rules[!n->now];
+
+	names_close(before->names);
+	before->names = NULL;
 }
 
 /* The entry at an instant, with the mutex held. */
 static bool find(const struct naming *n, const struct address *source, uint32_t vni, int64_t at_ns,
 		 struct names_session *entry, int64_t *change_ns)
 {
+	const struct rules *r = &n->rules[n->now];
+
 	*entry = (struct names_session){.name = "",
 					.nf = "",
 					.vrf = "",
 					.account = "",
 					.eni = "",
 					.store = "",
-					.policy = n->unknown};
+					.policy = r->unknown};
 	*change_ns = NAMES_NEVER;
-	return n->names && names_find(n->names, source, vni, at_ns, entry, change_ns);
+	return r->names && names_find(r->names, source, vni, at_ns, entry, change_ns);
+}
+
+/* With the mutex held. */
+static const struct filter *filter_of(const struct naming *n, uint32_t policy)
+{
+	return policy < NAMES_POLICY ? &filter_plain[policy]
+				     : &n->rules[n->now].filter[policy - NAMES_POLICY];
+}
+
+/* The policy as the names file has it, or one that is its word. */
+static struct names_policy policy_of(const struct naming *n, uint32_t policy)
+{
+	struct names_policy p = {.snap_len = UINT32_MAX, .sample = 1, .filter = ""};
+
+	if (policy < NAMES_POLICY) {
+		p.name = filter_words[policy];
+		p.keep = p.user_plane = policy;
+	} else {
+		(void)names_policy(n->rules[n->now].names, policy - NAMES_POLICY, &p);
+	}
+	return p;
 }
 
 /* A number for the ENI: its id's or, where only that is given, its MAC. */
@@ -96,7 +158,7 @@ void naming_identify(struct naming *n, const struct address *source, uint32_t vn
 
 	(void)pthread_mutex_lock(&n->mutex);
 	(void)find(n, source, vni, at_ns, &entry, &change_ns);
-	*out = (struct enroll_identity){.policy = entry.policy,
+	*out = (struct enroll_identity){.filter = filter_of(n, entry.policy),
 					.store = store_of(n, &entry),
 					.mac = entry.mac,
 					.eni = number_of(&entry),
@@ -130,7 +192,47 @@ void naming_labels(struct naming *n, const struct session *session, int64_t at_n
 	(void)snprintf(out->vrf, sizeof(out->vrf), "%s", entry.vrf);
 	(void)snprintf(out->account, sizeof(out->account), "%s", entry.account);
 	(void)snprintf(out->eni, sizeof(out->eni), "%s", entry.eni);
-	out->policy = entry.policy;
+	(void)snprintf(out->policy, sizeof(out->policy), "%s", policy_of(n, entry.policy).name);
+	(void)pthread_mutex_unlock(&n->mutex);
+}
+
+static uint64_t fold(uint64_t digest, const void *data, size_t len)
+{
+	for (const uint8_t *p = data, *end = p + len; p < end; p++)
+		digest = (digest ^ *p) * 0x100000001b3; /* FNV-1a, as above */
+	return digest;
+}
+
+/* Other for other policies, whatever differs. */
+static uint64_t digest_of(const struct names_policy *p, const struct siphash_key *key)
+{
+	const uint32_t numbers[] = {p->keep, p->user_plane, p->snap_len, p->sample};
+	uint64_t digest = fold(0xcbf29ce484222325, numbers, sizeof(numbers));
+
+	digest = fold(digest, p->name, strlen(p->name) + 1);
+	digest = fold(digest, p->filter, strlen(p->filter) + 1);
+	digest = fold(digest, p->only, p->n_only * sizeof(*p->only));
+	return p->sample > 1 ? fold(digest, key, sizeof(*key)) : digest;
+}
+
+void naming_policy(struct naming *n, const struct session *session, int64_t at_ns,
+		   struct describe_policy *out)
+{
+	struct names_session entry;
+	int64_t change_ns;
+
+	(void)pthread_mutex_lock(&n->mutex);
+	(void)find(n, &session->source, session->vni, at_ns, &entry, &change_ns);
+	const struct names_policy p = policy_of(n, entry.policy);
+	*out = (struct describe_policy){.keep = p.keep,
+					.user_plane = p.user_plane,
+					.snap_len = p.snap_len,
+					.sample = p.sample,
+					.n_only = p.n_only,
+					.digest = digest_of(&p, &n->rules[n->now].key),
+					.until_ns = change_ns};
+	(void)snprintf(out->name, sizeof(out->name), "%s", p.name);
+	(void)snprintf(out->filter, sizeof(out->filter), "%s", p.filter);
 	(void)pthread_mutex_unlock(&n->mutex);
 }
 
@@ -156,7 +258,8 @@ size_t naming_block(struct naming *n, const struct session *session, int64_t at_
 
 	(void)pthread_mutex_lock(&n->mutex);
 	if (find(n, &session->source, session->vni, at_ns, &entry, &change_ns)) {
-		const unsigned n_found = collect_addresses(n->names, &entry, at_ns, found);
+		const unsigned n_found =
+			collect_addresses(n->rules[n->now].names, &entry, at_ns, found);
 		len = n_found ? block_names(out, cap, found, n_found) : 0;
 	}
 	(void)pthread_mutex_unlock(&n->mutex);

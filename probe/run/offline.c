@@ -143,8 +143,7 @@ int offline_run(const struct config *c, struct err *err)
 	int ret = plan_check_metrics(c, err);
 
 	seal_protect_process();
-	if (ret || (c->names && (ret = names_load(&names, c->names, err))) ||
-	    (ret = config_check_stores(c, names, err)) ||
+	if (ret || (ret = config_load_names(&names, c, err)) ||
 	    (ret = plan_engine(c, 0, 0, &config, &stats_config, err)) ||
 	    (ret = stats_open(&stats, &fd, &stats_config, err)) ||
 	    (ret = engine_open(&engine, &config, stats, err)))

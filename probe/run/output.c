@@ -81,6 +81,12 @@ void output_tools_close(struct output_tools *t)
 	free(t);
 }
 
+void output_tools_judged(struct output_tools *t, uint64_t policies)
+{
+	if (policies > t->policies)
+		t->policies = policies;
+}
+
 void output_tools_set(struct output_tools *t,
 		      const struct output_settings settings[static OUTPUT_STORES_MAX])
 {
@@ -130,15 +136,47 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	return n;
 }
 
+/* Says so too until when the policies of the file hold. */
+static void look_up_policy(struct output *o, uint32_t session, int64_t at_ns,
+			   struct describe_policy *out)
+{
+	o->tools->config.policy(o->tools->config.arg, session, at_ns, out);
+	if (out->until_ns < o->policies_until_ns)
+		o->policies_until_ns = out->until_ns;
+}
+
+/* A session of the file is kept by another policy now: the next file tells it. */
+static bool has_other_policies(struct output *o, uint64_t time_ns)
+{
+	const int64_t at_ns = (int64_t)time_ns + o->offset_ns;
+	struct describe_policy policy;
+	bool differs = false;
+
+	if (o->policies == o->tools->policies && at_ns < o->policies_until_ns)
+		return false;
+	o->policies = o->tools->policies;
+	o->policies_until_ns = INT64_MAX;
+	for (uint32_t i = 0; i < o->n_sessions && !differs; i++) {
+		const struct output_session *slot = &o->session[i];
+		if (slot->interface == OUTPUT_NOT_DECLARED)
+			continue;
+		look_up_policy(o, slot->session, at_ns, &policy);
+		differs = policy.digest != slot->policy;
+	}
+	return differs;
+}
+
 static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
 {
 	struct output_tools *t = o->tools;
 	const uint64_t clock_error_ns = stats_get(&t->stats->clock_error_ns);
 	struct block_interface interface;
 	struct session_labels labels;
+	struct describe_policy policy;
 
 	t->config.describe(t->config.arg, session, at_ns, &labels);
-	describe_session(&stats_sessions(t->stats)[session], &labels,
+	look_up_policy(o, session, at_ns, &policy);
+	describe_session(&stats_sessions(t->stats)[session], &labels, &policy,
 			 t->stats->is_live ? &clock_error_ns : NULL, &interface);
 	size_t len = block_interface(t->definition, sizeof(t->definition), &interface);
 	const size_t names_len = t->config.names
@@ -149,6 +187,7 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 	if (ret)
 		return ret;
 	output_session_declare(slot, session, o->n_interfaces++);
+	slot->policy = policy.digest;
 	len += names_len;
 	stats_add(&t->counted->bytes_in, len);
 	return pack_add_definition(o->pack, t->definition, len, names_len);
@@ -240,6 +279,8 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 	o->has_kept = false;
 	o->packed = o->counted = o->packets = 0;
 	o->started_ns = o->earliest_ns = o->latest_ns = o->told_ns = time_ns;
+	o->policies = o->tools->policies;
+	o->policies_until_ns = INT64_MAX;
 	undeclare_all(o);
 	take_settings(o);
 	int ret = follow_name(o, session, wall_ns, &err);
@@ -437,8 +478,8 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 	const uint64_t time_ns = block_packet_time(block);
 
 	output_tick(o, time_ns);
-	if (o->pack &&
-	    (store_taken(o->store) >= o->settings.rotate_len || pack_is_exhausted(o->pack)))
+	if (o->pack && (store_taken(o->store) >= o->settings.rotate_len ||
+			pack_is_exhausted(o->pack) || has_other_policies(o, time_ns)))
 		output_end_file(o);
 	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
 		output_file_lose(o, block, session);

@@ -17,6 +17,7 @@
 #include "path/block.h"
 #include "path/pack.h"
 #include "path/seal.h"
+#include "run/describe.h"
 #include "run/stats.h"
 
 #include <stdbool.h>
@@ -47,6 +48,8 @@ struct output_config {
 	struct output_settings settings[OUTPUT_STORES_MAX]; /* by store */
 	/* What a session is called at an instant of wall clock. */
 	void (*describe)(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out);
+	/* By what its packets are kept at an instant of wall clock. */
+	void (*policy)(void *arg, uint32_t session, int64_t at_ns, struct describe_policy *out);
 	/* Writes a name resolution block with the names of addresses inside a session, at most
 	 * OUTPUT_NAMES_MAX bytes; returns its length. NULL or 0: none. */
 	size_t (*names)(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap);
@@ -65,6 +68,9 @@ struct output_tools;
 int output_tools_open(struct output_tools **out, const struct output_config *config,
 		      struct stats *stats, struct err *err);
 void output_tools_close(struct output_tools *tools);
+/* What comes was judged by policies of this count, see worker.h: a file ends when one of its
+ * sessions has another policy than at its beginning. */
+void output_tools_judged(struct output_tools *tools, uint64_t policies);
 /* Control thread, also while the writer runs. */
 void output_tools_set(struct output_tools *tools,
 		      const struct output_settings settings[static OUTPUT_STORES_MAX]);

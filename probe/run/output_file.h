@@ -17,7 +17,8 @@ struct output_tools {
 	struct output_config config;
 	struct stats *stats;
 	struct stats_writer *counted;
-	pthread_mutex_t mutex;                              /* over the next field */
+	uint64_t policies;     /* the highest count of a packet that came */
+	pthread_mutex_t mutex; /* over the next field */
 	struct output_settings settings[OUTPUT_STORES_MAX]; /* control */
 	struct packer *packer;
 	struct output_effort effort;
@@ -54,6 +55,8 @@ struct output {
 	int64_t offset_ns;
 	uint64_t started_ns, earliest_ns, latest_ns; /* source clock */
 	uint64_t told_ns;                            /* when statistics were written */
+	uint64_t policies;                           /* of tools, when they were looked at */
+	int64_t policies_until_ns;                   /* they hold until then, of wall clock */
 	uint64_t unsynced_ns;                        /* all that was written before is synced */
 	uint64_t retry_ns;                           /* no new file before */
 	enum fate failure;                           /* how packets end until then */

@@ -26,6 +26,7 @@ struct output_lost {
 struct output_session {
 	uint32_t session;
 	uint32_t interface;                  /* its number in the file, or OUTPUT_NOT_DECLARED */
+	uint64_t policy;                     /* digest of the one that the file tells */
 	uint64_t packets, first_ns, last_ns; /* in the file; wall clock */
 	struct output_lost lost;             /* ever; writer_full as last read */
 	struct output_lost before;           /* of that, what the last sealed file had told */

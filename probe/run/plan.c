@@ -32,8 +32,9 @@
 #define INDEX_FILTERS_SPLIT     (32u << 10)
 #define INDEX_DEFINITIONS_SPLIT 4096
 
-/* Of the names in force and of those that follow: the starter's, and what the others map. */
-#define NAMES_COPIES 4
+/* Of the names in force and of those that follow: the starter's two; the capture process's, one
+ * more while workers use those before. */
+#define NAMES_COPIES 5
 
 /* Programs, libraries, stacks and HTTP of the three processes: 31 MiB were measured. */
 #define BASE_LEN (48u << 20)
@@ -92,6 +93,7 @@ void plan_settings(const struct config *c, struct engine_settings *settings)
 	memset(settings, 0, sizeof(*settings));
 	settings->sessions_max = (uint32_t)c->sessions_max;
 	settings->unknown = (enum session_policy)c->unknown_sessions;
+	settings->sample_key = c->sample_key;
 	settings->stores[0] = (struct output_settings){.n_recipients = c->n_recipients,
 						       .rotate_len = c->rotate_len,
 						       .rotate_ns = c->rotate_ns,
@@ -194,7 +196,8 @@ int plan_engine(const struct config *c, uint32_t queues, size_t umem_len,
 	if (c->command != CONFIG_READ)
 		stats->memory_bound += retention_memory(RETENTION_FILES_MAX);
 	if (c->names || (c->file && c->command == CONFIG_RUN)) /* a reload may bring some */
-		stats->memory_bound += NAMES_COPIES * (uint64_t)NAMES_MEMORY_MAX;
+		stats->memory_bound +=
+			(c->command == CONFIG_READ ? 1 : NAMES_COPIES) * (uint64_t)NAMES_MEMORY_MAX;
 	if (stats->memory_bound > c->memory)
 		return err_set(
 			err, -ENOMEM,

@@ -76,17 +76,10 @@ static void put_off(struct reload *r, uint64_t now_ns)
 static int load_names(struct names **names, struct stat *seen, const struct config *config,
 		      struct err *err)
 {
-	*names = NULL;
-	if (!config->names)
-		return 0;
 	memset(seen, 0, sizeof(*seen));
-	(void)stat(config->names, seen);
-	int ret = names_load(names, config->names, err);
-	if (!ret && (ret = config_check_stores(config, *names, err))) {
-		names_close(*names);
-		*names = NULL;
-	}
-	return ret;
+	if (config->names)
+		(void)stat(config->names, seen);
+	return config_load_names(names, config, err);
 }
 
 /* ---- life ---- */

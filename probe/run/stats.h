@@ -58,7 +58,7 @@ struct stats_chunks { /* control */
 /* What a session is called. Texts are "" where nothing is known; name never is. */
 struct session_labels {
 	char name[64], nf[64], vrf[64], account[64], eni[64];
-	uint32_t policy; /* enum session_policy */
+	char policy[64]; /* one of filter_words, or its name in the names file */
 };
 
 /* One configuration that can be loaded anew. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "path/dissect.h"
+#include "path/filter.h"
 #include "steer.h"
 #include "wire.h"
 
@@ -48,6 +49,8 @@ static bool make_room(struct worker *w, uint32_t writer, const struct packet *p)
 	if (*chunk)
 		handoff_give(w->config.handoff[writer], chunk);
 	*chunk = handoff_take_empty(w->config.handoff[writer]);
+	if (*chunk)
+		(*chunk)->policies = w->policies;
 	return *chunk;
 }
 
@@ -57,31 +60,57 @@ static void count_marks(struct worker *w, uint32_t marks)
 		stats_add(&w->stats->mark[__builtin_ctz(marks)], 1);
 }
 
-/* What is kept of the packet: all, or its first bytes. */
-static struct packet kept_part(const struct packet *p, const struct dissected *d,
-			       enum session_policy policy)
-{
-	struct packet kept = *p;
-
-	if (policy == SESSION_HEADERS && d->payload < p->cap_len)
-		kept.cap_len = d->payload;
-	if (kept.len > kept.cap_len)
-		kept.len = kept.cap_len;
-	return kept;
-}
-
 /* A frame of the batch on its way. */
 struct taken {
 	struct packet packet;
 	struct dissected dissected;
 	struct enrolled enrolled;
-	enum fate fate; /* FATE_KEPT: it is packet, and goes on */
-	bool is_mine;
+	enum fate fate;    /* FATE_KEPT: it goes on, */
+	uint32_t kept_len; /* so much of it */
+	bool is_mine, has_session, is_measured;
 };
 
-static bool is_measured(const struct taken *t)
+/* The first bytes, which are kept. */
+static struct packet kept_part(const struct taken *t)
 {
-	return t->is_mine && t->fate == FATE_KEPT && t->enrolled.policy != SESSION_DROP;
+	struct packet kept = t->packet;
+
+	kept.cap_len = t->kept_len;
+	if (kept.len > kept.cap_len)
+		kept.len = kept.cap_len;
+	return kept;
+}
+
+/* What becomes of a packet of a session, as far as its policy says. */
+static enum fate judge_packet(const struct worker *w, struct taken *t)
+{
+	const struct filter *filter = t->enrolled.filter;
+	const struct packet *p = &t->packet;
+
+	if (filter->keep == SESSION_DROP)
+		return FATE_NOT_CAPTURED;
+	dissect_frame(p->data, p->len, p->cap_len, &t->dissected);
+	if (!filter_is_opted_in(filter, p, &t->dissected))
+		return FATE_NOT_OPTED_IN;
+	if (p->time_ns < w->latest_ns)
+		t->dissected.marks |= 1u << MARK_LATE;
+	t->is_measured = true;
+	filter_learn(filter, w->config.pairs, t->enrolled.session, p, &t->dissected);
+	return filter_packet(filter, w->config.pairs, t->enrolled.session, p, &t->dissected,
+			     &t->kept_len);
+}
+
+/* Of a file, all learn from the same frames, as they do sessions. */
+static void learn_from_others(const struct worker *w, struct taken *t)
+{
+	const struct filter *filter = t->enrolled.filter;
+	const struct packet *p = &t->packet;
+
+	if (filter->user_plane == filter->keep)
+		return;
+	dissect_frame(p->data, p->len, p->cap_len, &t->dissected);
+	if (filter_is_opted_in(filter, p, &t->dissected))
+		filter_learn(filter, w->config.pairs, t->enrolled.session, p, &t->dissected);
 }
 
 /* Headers off, and whose it is. False: nobody knows yet, come again once the bell rang. */
@@ -91,6 +120,7 @@ static bool identify_frame(struct worker *w, const struct batch *batch, unsigned
 	const struct packet *p = &t->packet;
 
 	t->enrolled = (struct enrolled){.since = ENROLL_NO_RUN};
+	t->has_session = t->is_measured = false;
 	t->fate = decap_frame(w->config.decap, batch, frame, &t->packet);
 	t->is_mine = is_mine(w, t->fate, p);
 	if (frame->time_ns > w->latest_ns)
@@ -103,11 +133,11 @@ static bool identify_frame(struct worker *w, const struct batch *batch, unsigned
 		return false;
 	if (t->enrolled.session == ENROLL_REFUSED)
 		t->fate = FATE_SESSION_CAP;
-	if (!is_measured(t))
-		return true;
-	dissect_frame(p->data, p->len, p->cap_len, &t->dissected);
-	if (p->time_ns < w->latest_ns)
-		t->dissected.marks |= 1u << MARK_LATE;
+	t->has_session = t->enrolled.session != ENROLL_REFUSED;
+	if (t->has_session && t->is_mine)
+		t->fate = judge_packet(w, t);
+	else if (t->has_session)
+		learn_from_others(w, t);
 	return true;
 }
 
@@ -117,7 +147,7 @@ static void measure(struct worker *w, struct taken *taken, unsigned n)
 	unsigned measured = 0;
 
 	for (struct taken *t = taken; t < taken + n; t++)
-		if (is_measured(t))
+		if (t->is_measured)
 			p[measured++] =
 				(struct kpi_packet){&t->packet, &t->dissected, t->enrolled.session,
 						    t->enrolled.direction};
@@ -137,46 +167,37 @@ static uint64_t untold_drops(struct worker *w, uint32_t session)
 
 /* chunk: NULL: there was no room. */
 static void keep_packet(struct worker *w, const struct batch *batch, const struct taken *t,
-			struct chunk *chunk)
+			const struct packet *kept, struct chunk *chunk)
 {
 	const struct enrolled *e = &t->enrolled;
 
-	if (e->policy == SESSION_DROP) {
-		end_packet(w, FATE_NOT_CAPTURED);
-		return;
-	}
-	count_marks(w, t->dissected.marks);
-	if (e->policy == SESSION_COUNT) {
-		end_packet(w, FATE_NOT_CAPTURED);
-		return;
-	}
 	if (!chunk) {
 		kpi_add(stats_kpi(w->config.stats, w->config.number, e->session),
 			KPI_DROPPED_PACKETS, 1);
 		end_packet(w, FATE_WRITER_FULL);
 		return;
 	}
-	const struct packet kept = kept_part(&t->packet, &t->dissected, e->policy);
 	const struct gathered as = {.place = place_of(e->session, e->store),
 				    .wire_len = t->dissected.wire_len,
 				    .id = packet_id(w->config.number, t->packet.sequence),
 				    .drops = untold_drops(w, e->session),
 				    .direction = e->direction};
-	gather_packet(chunk, batch, &kept, &as);
+	gather_packet(chunk, batch, kept, &as);
 	stats_add(&w->stats->given, 1);
 }
 
 /* False: no room now, come again once the bell rang. */
 static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, struct taken *t)
 {
-	const bool is_packet = t->is_mine && t->fate == FATE_KEPT;
+	const bool goes_on = t->is_mine && t->fate == FATE_KEPT;
+	const struct packet kept = goes_on ? kept_part(t) : t->packet;
 	const struct enrolled *e = &t->enrolled;
-	const uint32_t writer = t->fate == FATE_KEPT ? writer_of(w, e) : 0;
-	const bool has_room = is_packet && make_room(w, writer, &t->packet);
+	const uint32_t writer = t->has_session ? writer_of(w, e) : 0;
+	const bool has_room = goes_on && make_room(w, writer, &kept);
 
 	if (batch->frame[i].time_ns > w->at_ns)
 		w->at_ns = batch->frame[i].time_ns;
-	if (is_packet && !has_room && !w->config.capture->is_live) {
+	if (goes_on && !has_room && !w->config.capture->is_live) {
 		w->waits_for = writer;
 		return false;
 	}
@@ -187,8 +208,10 @@ static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, s
 	if (!t->is_mine)
 		return true;
 	stats_add(&w->stats->received, 1);
-	if (is_packet)
-		keep_packet(w, batch, t, has_room ? w->chunk[writer] : NULL);
+	if (t->is_measured)
+		count_marks(w, t->dissected.marks);
+	if (goes_on)
+		keep_packet(w, batch, t, &kept, has_room ? w->chunk[writer] : NULL);
 	else
 		end_packet(w, t->fate);
 	return true;
@@ -264,6 +287,21 @@ static void publish_flows(struct worker *w)
 	stats_set(&w->stats->flows_expired, c->expired);
 }
 
+/* Between two batches. What was judged by other policies is in a chunk of its own. */
+static void follow_policies(struct worker *w)
+{
+	/* Release: the batch's policies were used before; pairs with forget_policies. */
+	atomic_store_explicit(&w->passed, w->policies, memory_order_release);
+	/* Acquire: who sees the count finds the policies in force; pairs with set_policies. */
+	const uint64_t now = atomic_load_explicit(w->config.policies, memory_order_acquire);
+	if (now == w->policies)
+		return;
+	w->policies = now;
+	for (uint32_t i = 0; i < w->config.writers; i++)
+		if (w->chunk[i])
+			handoff_give(w->config.handoff[i], &w->chunk[i]);
+}
+
 void *worker_run(void *arg)
 {
 	struct worker *w = arg;
@@ -271,6 +309,7 @@ void *worker_run(void *arg)
 	struct batch batch;
 
 	w->stats = stats_worker(w->config.stats, w->config.number);
+	follow_policies(w);
 	while (w->stats->lent < atomic_load_explicit(w->config.stop_at, memory_order_relaxed) &&
 	       !(w->error = capture_recv(capture, &batch, IDLE_MS))) {
 		stats_add(&w->stats->lent, batch.n);
@@ -279,6 +318,7 @@ void *worker_run(void *arg)
 		kpi_expire(w->config.kpi, batch.n ? w->latest_ns : batch.clock_ns);
 		publish_flows(w);
 		report(w, batch.clock_ns);
+		follow_policies(w);
 	}
 	if (w->error == -ENODATA)
 		w->error = 0;
@@ -289,6 +329,7 @@ void *worker_run(void *arg)
 			handoff_give(w->config.handoff[i], &w->chunk[i]);
 		handoff_set_watermark(w->config.handoff[i], UINT64_MAX);
 	}
+	atomic_store_explicit(&w->passed, UINT64_MAX, memory_order_release);
 	bell_ring(w->config.control);
 	return NULL;
 }

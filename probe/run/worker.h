@@ -7,6 +7,7 @@
 #include "path/capture.h"
 #include "path/decap.h"
 #include "path/enroll.h"
+#include "path/filter.h"
 #include "path/handoff.h"
 #include "run/stats.h"
 
@@ -23,13 +24,19 @@ struct worker_config {
 	uint32_t enroll_as; /* number in there: an enroll of its own has one worker */
 	struct stats *stats;
 	uint64_t *told_drops; /* by session: KPI_DROPPED_PACKETS, as far as packets tell; its own */
+	struct filter_pairs *pairs; /* live, that of all workers */
 	const struct decap_config *decap;
 	const _Atomic uint64_t *stop_at; /* ends it when its source has lent so many */
 	struct bell *control;            /* rung when the worker ends */
+	/* Grows when sessions have other policies. */
+	const _Atomic uint64_t *policies;
 };
 
 struct worker {
 	struct worker_config config;
+	uint64_t policies; /* as the worker has seen them */
+	/* The worker uses no policy from before this value of *config.policies. */
+	_Atomic uint64_t passed;
 	struct stats_worker *stats;
 	struct chunk *chunk[STATS_WRITERS_MAX]; /* for each writer: being filled, or NULL */
 	uint32_t waits_for;                     /* writer that had no empty chunk */

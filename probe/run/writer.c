@@ -318,6 +318,7 @@ static void advance(struct writer *w, struct input *in)
 	uint8_t *block = block_of(in);
 
 	in->at += block_packet_total(block);
+	output_tools_judged(w->tools, in->chunk->policies);
 	write_packet(w, in, block);
 	if (w->latest_ns > w->tended_ns + TEND_NS)
 		tend_files(w, w->latest_ns);

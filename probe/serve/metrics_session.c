@@ -28,7 +28,7 @@ static void write_info(struct exposition *e, const struct view *v, const struct 
 		exposition_integer(e, 1,
 				   LABELS(SESSION_LABELS(s), "name", l.name, "nf", l.nf, "vrf",
 					  l.vrf, "account", l.account, "eni", l.eni, "policy",
-					  view_policy_text(l.policy)));
+					  l.policy));
 	}
 }
 

@@ -256,11 +256,11 @@ static json_t *session(const struct view *v, uint32_t id)
 
 	stats_address(&s->source, source);
 	stats_labels(v->ledger.stats, id, &l);
-	json_t *out = json_pack("{ss so so ss ss ss ss ss ss so}", "source", source, "vni",
-				integer(s->vni), "generation", integer(s->generation), "name",
-				l.name, "nf", l.nf, "vrf", l.vrf, "account", l.account, "eni",
-				l.eni, "policy", view_policy_text(l.policy), "last_packet",
-				last_ns ? seconds(last_ns) : json_null());
+	json_t *out =
+		json_pack("{ss so so ss ss ss ss ss ss so}", "source", source, "vni",
+			  integer(s->vni), "generation", integer(s->generation), "name", l.name,
+			  "nf", l.nf, "vrf", l.vrf, "account", l.account, "eni", l.eni, "policy",
+			  l.policy, "last_packet", last_ns ? seconds(last_ns) : json_null());
 	if (!out)
 		return NULL;
 	set_kpis(out, v, id);

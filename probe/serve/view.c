@@ -133,16 +133,6 @@ double view_loss_visible(const struct view *v, uint32_t session)
 	return !all ? 0 : visible < all ? (double)visible / (double)all : 1;
 }
 
-const char *view_policy_text(uint32_t policy)
-{
-	static const char *const text[] = {[SESSION_FULL] = "full",
-					   [SESSION_HEADERS] = "headers",
-					   [SESSION_COUNT] = "count",
-					   [SESSION_DROP] = "drop"};
-
-	return policy < sizeof(text) / sizeof(text[0]) ? text[policy] : "";
-}
-
 int view_check_healthy(const struct view *v, uint64_t now_ns, struct err *err)
 {
 	const uint64_t beat_ns = stats_get(&v->ledger.stats->heartbeat_ns);

@@ -57,7 +57,6 @@ bool view_loss(const struct view *view, uint32_t session, enum loss_transport tr
 	       struct loss_estimate *out);
 /* Share of its bytes whose loss would show. */
 double view_loss_visible(const struct view *view, uint32_t session);
-const char *view_policy_text(uint32_t policy);
 
 /* kpis.def as a table. */
 struct view_kpi_row {

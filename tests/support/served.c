@@ -52,7 +52,7 @@ uint32_t served_add(struct view *v, const char *source, uint32_t vni, uint64_t p
 	const uint32_t id = s->n_sessions;
 	const struct session session = {
 		.source = parse_address(source), .vni = vni, .generation = 1};
-	struct session_labels labels = {.policy = SESSION_FULL};
+	struct session_labels labels = {.policy = "full"};
 	struct kpi_session *kpi = stats_kpi(s, 0, id);
 
 	cr_assert_lt(id, s->sessions_max);

@@ -351,6 +351,8 @@ static void copy_example(bool uncomment)
 		const bool is_key = line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
 		if (uncomment && !strcmp(line, "#recipient: [age1...]\n"))
 			(void)fputs("recipient: [" RECIPIENT "]\n", to);
+		else if (uncomment && !strncmp(line, "#sample-key-file: ", 18))
+			(void)fprintf(to, "sample-key-file: %s\n", configured.recipients);
 		else
 			(void)fputs(line + (is_key && uncomment), to);
 	}
@@ -400,6 +402,39 @@ Test(config_file, check_wants_a_folder_that_can_be_written)
 			  strstr(text, "1 recipient;") &&
 			  strstr(text, "no names, all sessions: full"),
 		  "%s", text);
+}
+
+Test(config_file, sample_wants_a_key)
+{
+	char more[256], text[512];
+
+	configured_put(configured.file, ENOUGH);
+	configured_put(configured.recipients, "policies:\n  thin: {sample: 1/16}\n");
+	(void)snprintf(more, sizeof(more), "-o %s --names %s", configured.folder,
+		       configured.recipients);
+	cr_assert_eq(configured_parse(CONFIG_CHECK, more), 0, "%s", err->text);
+	cr_assert_eq(config_check_files(config, err), -EINVAL);
+	cr_assert(strstr(err->text, ": policy thin has a sample, and there is no key by which "
+				    "flows are chosen: give --sample-key-file FILE"),
+		  "%s", err->text);
+	(void)snprintf(text, sizeof(text), "%s --sample-key-file %s", more, configured.file);
+	cr_assert_eq(configured_parse(CONFIG_CHECK, text), 0, "%s", err->text);
+	cr_assert_eq(config_check_files(config, err), 0, "%s", err->text);
+	assert_says(configured_run(ENOUGH "sample-key-file: /nowhere/key\n", ""),
+		    "c.yaml:4: sample-key-file: cannot open the sample key file /nowhere/key: No");
+}
+
+Test(config_file, summary_has_the_policy_of_unknown_sessions)
+{
+	char more[256], text[256];
+
+	configured_put(configured.file, ENOUGH "unknown-sessions: count\n");
+	configured_put(configured.recipients, "policies: {thin: {}}\nunknown-sessions: thin\n");
+	(void)snprintf(more, sizeof(more), "-o %s --names %s", configured.folder,
+		       configured.recipients);
+	cr_assert_eq(configured_parse(CONFIG_CHECK, more), 0, "%s", err->text);
+	config_summary(config, text, sizeof(text));
+	cr_assert(strstr(text, "0 names, other sessions: thin"), "%s", text);
 }
 
 Test(config_file, check_reads_the_names)

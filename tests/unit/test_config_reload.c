@@ -25,6 +25,7 @@ static const struct {
 	{"unencrypted", "false", "true", "contradicts"},
 	{"names", "a.yaml", "b.yaml", NULL},
 	{"unknown-sessions", "full", "drop", NULL},
+	{"sample-key-file", "/proc/version", "/proc/filesystems", NULL},
 	{"allow", "10.0.0.0/8", "[10.0.0.0/8, 10.0.0.0/16]",
 	 "takes effect at a start; running is a list of 1"},
 	{"mode", "auto", "native", "takes effect at a start; running is auto"},

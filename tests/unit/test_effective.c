@@ -46,3 +46,17 @@ Test(effective, hash_is_of_every_kind_of_value)
 	cr_expect(differ(ENOUGH "stores: {a: {}}\n", ENOUGH "stores: {a: {retain-time: 1d}}\n"));
 	cr_expect(differ(ENOUGH "allow: 10.0.0.0/8\n", ENOUGH "allow: 10.0.0.0/9\n"));
 }
+
+Test(effective, hash_is_of_the_sample_key_itself)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), ENOUGH "sample-key-file: %s\n", configured.recipients);
+	for (unsigned i = 0; i < 2; i++) {
+		configured_put(configured.recipients, i ? "0123456789abcdef" : "fedcba9876543210");
+		assert_takes(text, "");
+		config_hash(&configured.config, hash[i]);
+		config_close(&configured.config);
+	}
+	cr_expect_neq(memcmp(hash[0], hash[1], sizeof(hash[0])), 0);
+}

@@ -744,6 +744,184 @@ Test(engine, file_ends_by_its_age_on_an_idle_link)
 	cr_assert_lt(idle_ns, 500 * SECOND_NS, "it ended before the source did");
 }
 
+/* ---- policies ---- */
+
+static struct names *named(const char *text)
+{
+	const int fd = memfile(text, strlen(text));
+	char path[MEMFILE_PATH];
+	struct names *names;
+	struct err err;
+
+	memfile_path(path, fd);
+	cr_assert_eq(names_load(&names, path, &err), 0, "%s", err.text);
+	close(fd);
+	return names;
+}
+
+static const struct engine_settings settings = {
+	.sessions_max = 16,
+	.sample_key = {{3, 4}},
+	.stores = {{.rotate_len = UINT64_MAX}},
+};
+
+static void set_names(struct engine *engine, const char *text)
+{
+	struct engine_settings s = settings;
+
+	s.stores[0].recipients[0] = recipient;
+	s.stores[0].n_recipients = 1;
+	engine_set(engine, &s, named(text));
+}
+
+static void run_named(const char *text)
+{
+	struct engine *engine;
+
+	cr_assert_eq(open_engine(&engine), 0);
+	set_names(engine, text);
+	for (unsigned i = 0; i < config.workers; i++)
+		set_source(engine, i);
+	cr_assert_eq(finish(engine), 0);
+}
+
+/* Of all that is measured of both sessions, a sum that tells any difference. */
+static uint64_t measured(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t session = 0; session < 2; session++)
+		for (unsigned k = 0; k < KPI_MAX; k++) {
+			uint64_t value = 0;
+			for (unsigned i = 0; i < config.workers; i++)
+				value += stats_kpi(stats, i, session)->value[k];
+			sum = (sum ^ value) * 0x100000001b3;
+		}
+	return sum;
+}
+
+#define UNKNOWN(policy) "policies: {p: {" policy "}}\nunknown-sessions: p\n"
+
+Test(engine, what_is_measured_does_not_depend_on_what_is_kept)
+{
+	static const char *const policies[] = {
+		UNKNOWN("keep: full"),
+		UNKNOWN("keep: headers"),
+		UNKNOWN("keep: count"),
+		UNKNOWN("filter: \"udp port 1007\""),
+		UNKNOWN("sample: 1/4"),
+		UNKNOWN("only: 192.168.0.0/16"),
+		UNKNOWN("snap-length: 64B, sample: 1/2, filter: \"not port 1009\""),
+	};
+	uint64_t of_full = 0;
+
+	add_packets(2000);
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		run_named(policies[i]);
+		assert_law();
+		of_full = i ? of_full : measured();
+		cr_expect_eq(measured(), of_full, "%s", policies[i]);
+		stats_close(stats);
+		remove_dir();
+		cr_assert_not_null(mkdtemp(strcpy(dir, "/tmp/test_engine_XXXXXX")));
+	}
+}
+
+/* Which frames are stored, a bit each, and their fates are right. */
+static uint64_t stored_of(const char *policy, enum fate other)
+{
+	uint64_t all = 0;
+
+	run_named(policy);
+	assert_law();
+	assert_chunks_are_back();
+	for (unsigned f = 0; f < n_files; f++)
+		for (unsigned i = 0; i < files[f].n; i++)
+			all |= UINT64_C(1) << frame_number(&files[f].packets[i]);
+	cr_expect_eq(ledger.fate[FATE_KEPT], (unsigned)__builtin_popcountll(all));
+	cr_expect_eq(ledger.fate[FATE_KEPT] + ledger.fate[other], n_frames, "%s", policy);
+	return all;
+}
+
+Test(engine, what_the_expression_does_not_match_ends_as_filtered)
+{
+	add_packets(60);
+	const uint64_t all = stored_of(UNKNOWN("filter: \"udp port 1002\""), FATE_FILTERED);
+	for (unsigned i = 0; i < 60; i++)
+		cr_expect_eq(all >> i & 1, i / 2 % 50 == 2, "%u", i);
+}
+
+Test(engine, flows_outside_the_sample_end_as_not_sampled)
+{
+	uint64_t flow[2] = {0}; /* seen kept, seen left out */
+
+	for (unsigned i = 0; i < 60; i++) /* 20 flows in both directions */
+		add_packet(1 + i % 2, (uint16_t)(1000 + i / 3), i % 3 == 1, 50);
+	const uint64_t all = stored_of(UNKNOWN("sample: 1/2"), FATE_NOT_SAMPLED);
+	for (unsigned i = 0; i < 60; i++)
+		flow[~all >> i & 1] |= UINT64_C(1) << i / 3;
+	cr_expect_eq(flow[0] & flow[1], 0, "a flow is kept whole or not at all");
+	cr_expect(flow[0] && flow[1]);
+	config.workers = 1;
+	stats_close(stats);
+	remove_dir();
+	cr_assert_not_null(mkdtemp(strcpy(dir, "/tmp/test_engine_XXXXXX")));
+	cr_expect_eq(stored_of(UNKNOWN("sample: 1/2"), FATE_NOT_SAMPLED), all,
+		     "whatever the number of workers");
+}
+
+Test(engine, other_addresses_end_as_not_opted_in_and_are_not_measured)
+{
+	add_packets(60);
+	cr_expect_eq(stored_of(UNKNOWN("only: 10.0.0.0/8"), FATE_NOT_OPTED_IN), 0);
+	for (uint32_t session = 0; session < 2; session++)
+		for (unsigned i = 0; i < config.workers; i++)
+			cr_expect_eq(stats_kpi(stats, i, session)->value[KPI_UNDIRECTED_PACKETS],
+				     0);
+}
+
+/* Sets other names while workers use those before: who uses freed ones crashes. */
+static struct engine *changed;
+static unsigned n_changes;
+
+static int steady_recv(struct capture *capture, struct batch *batch, int wait_ms)
+{
+	(void)capture;
+	clock_nap(SECOND_NS / 5000);
+	return capture_recv(whole, batch, wait_ms);
+}
+
+Test(engine, policies_change_while_packets_flow)
+{
+	static const struct capture_ops ops = {steady_recv, own_release, own_close};
+	struct capture own = {.ops = &ops, .is_live = true};
+	struct err err;
+
+	is_live = true;
+	config.workers = 1;
+	add_packets(FRAMES_MAX);
+	cr_assert_eq(open_engine(&changed), 0);
+	set_names(changed, UNKNOWN("filter: \"udp port 1002\""));
+	cr_assert_eq(capture_mem_open(&whole, frames, n_frames, &err), 0);
+	engine_set_source(changed, 0, &own);
+	cr_assert_eq(engine_start(changed, &err), 0);
+	while (!engine_is_done(changed)) {
+		set_names(changed,
+			  n_changes++ % 2
+				  ? UNKNOWN("filter: \"udp port 1002\", only: 192.168.0.0/16")
+				  : UNKNOWN("keep: count"));
+		engine_turn(changed, -1, 1);
+	}
+	cr_assert_eq(engine_join(changed), 0);
+	const struct ledger_source source = {.stats = stats};
+	ledger_read(&source, &ledger);
+	engine_close(changed);
+	assert_law();
+	cr_expect_gt(n_changes, 3, "%u", n_changes);
+	cr_expect_gt(ledger.fate[FATE_FILTERED], 0);
+	cr_expect_gt(ledger.fate[FATE_NOT_CAPTURED], 0);
+}
+
 Test(engine, memory_counts_chunks_of_every_worker)
 {
 	const size_t with_two = engine_memory(&config);

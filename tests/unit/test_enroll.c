@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "path/filter.h"
+
 #define SESSIONS 4
 #define WORKERS  2
 
@@ -358,16 +360,17 @@ Test(enroll, at_the_cap_the_generation_stays_and_nobody_is_asked)
 
 static void become(uint64_t eni, enum session_policy policy, uint64_t until_ns)
 {
-	identity = (struct enroll_identity){.eni = eni, .policy = policy, .until_ns = until_ns};
+	identity = (struct enroll_identity){
+		.eni = eni, .filter = &filter_plain[policy], .until_ns = until_ns};
 }
 
 Test(enroll, policy_is_that_of_the_identity)
 {
 	become(7, SESSION_COUNT, UINT64_MAX);
 	cr_assert_eq(enter(0, ENI, PEER), 0);
-	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+	cr_assert_eq(enrolled.filter, &filter_plain[SESSION_COUNT]);
 	cr_assert_eq(look_up(1, ENI, PEER), 0);
-	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+	cr_assert_eq(enrolled.filter, &filter_plain[SESSION_COUNT]);
 }
 
 Test(enroll, store_is_that_of_the_identity)
@@ -391,13 +394,13 @@ Test(enroll, identity_is_asked_for_again_by_the_first_packet_at_its_end)
 	cr_assert_eq(enter(0, ENI, PEER), 0);
 	become(7, SESSION_HEADERS, 200);
 	cr_assert_eq(look_up(0, ENI, PEER), 0);
-	cr_assert_eq(enrolled.policy, SESSION_FULL);
+	cr_assert_eq(enrolled.filter, &filter_plain[SESSION_FULL]);
 	now_ns = 100;
 	cr_assert_eq(look_up(0, ENI, PEER), ENROLL_UNKNOWN);
 	cr_assert_eq(look_up(1, ENI, PEER), ENROLL_UNKNOWN);
 	enroll_serve(enroll);
 	cr_assert_eq(look_up(0, ENI, PEER), 0);
-	cr_assert_eq(enrolled.policy, SESSION_HEADERS);
+	cr_assert_eq(enrolled.filter, &filter_plain[SESSION_HEADERS]);
 	cr_assert_eq(look_up(1, ENI, PEER), 0);
 	cr_assert_eq(n_sessions, 1);
 	cr_assert_geq(published_again, 1);
@@ -419,7 +422,7 @@ Test(enroll, another_eni_begins_a_generation)
 	cr_assert_eq(enter(0, ENI, PEER), 1, "also with the same MACs");
 	cr_assert_eq(sessions[1].generation, 2);
 	cr_assert_eq(sessions[1].previous, 0);
-	cr_assert_eq(enrolled.policy, SESSION_COUNT);
+	cr_assert_eq(enrolled.filter, &filter_plain[SESSION_COUNT]);
 }
 
 Test(enroll, eni_that_is_named_or_forgotten_later_is_the_same_one)

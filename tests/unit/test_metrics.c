@@ -36,8 +36,7 @@ Test(metrics, renaming_changes_the_info_alone)
 {
 	struct view *v = served_open(4);
 	const uint32_t id = served_add(v, "10.0.0.1", 7, 11, SERVED_NOW_NS);
-	const struct session_labels renamed = {"amf-1", "amf",   "core",
-					       "4711",  "eni-1", SESSION_HEADERS};
+	const struct session_labels renamed = {"amf-1", "amf", "core", "4711", "eni-1", "headers"};
 
 	page_text(v);
 	page_has("vxprobe_session_info" S("10.0.0.1",
@@ -193,9 +192,10 @@ static void add_longest(struct view *v)
 	struct stats *s = v->ledger.stats;
 	const uint32_t id = served_add(v, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UINT32_MAX, 0,
 				       SERVED_NOW_NS);
-	struct session_labels l = {.policy = SESSION_HEADERS};
+	struct session_labels l = {0};
 
 	stats_sessions(s)[id].generation = UINT32_MAX;
+	memset(l.policy, 'p', sizeof(l.policy) - 1);
 	memset(l.name, '"', 63);
 	memset(l.nf, '"', 63);
 	memset(l.vrf, '\\', 63);

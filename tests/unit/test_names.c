@@ -49,6 +49,16 @@ static bool find(const struct names *names, const char *source, uint32_t vni, in
 #define SESSION "sessions:\n  - source: 10.0.0.1\n    vni: 1\n"
 
 static const char everything[] =
+	"policies:\n"
+	"  signalling:\n"
+	"    user-plane: headers\n"
+	"    snap-length: 256B\n"
+	"    filter: not port 22\n"
+	"    sample: 1/16\n"
+	"    only: [10.1.0.0/16, \"2001:db8::/32\"]\n"
+	"  little: {keep: count, filter: sctp}\n"
+	"nfs: {amf-1: little}\n"
+	"unknown-sessions: signalling\n"
 	"sessions:\n"
 	"  - source: 10.0.0.1\n"
 	"    vni: 4321\n"
@@ -379,6 +389,26 @@ static void assert_ends(const char *text, const struct names *names)
 	cr_assert_lt(strlen(text), names_memory(names));
 }
 
+/* As a worker does. */
+static void read_policies(const struct names *names)
+{
+	uint8_t frame[64] = {[12] = 8, [14] = 0x45, [23] = 17};
+	struct names_policy p;
+
+	for (uint32_t i = 0; names_policy(names, i, &p); i++) {
+		assert_ends(p.name, names);
+		assert_ends(p.filter, names);
+		if (p.n_code)
+			(void)filter_program_matches(p.code, frame, 1500, sizeof(frame));
+		const struct filter f = {.only = p.only, .n_only = p.n_only};
+		const struct packet packet = {.data = frame, .len = sizeof(frame)};
+		const struct dissected dissected = {.l3 = 14};
+		(void)filter_is_opted_in(&f, &packet, &dissected);
+		cr_assert_gt(p.sample, 0);
+	}
+	(void)names_sampler(names);
+}
+
 /* Uses all there is. */
 static void read_all(const struct names *names)
 {
@@ -386,6 +416,7 @@ static void read_all(const struct names *names)
 	struct names_address a;
 	int64_t change;
 
+	read_policies(names);
 	(void)find(names, "2001:db8::5", 0, 1, &s, &change);
 	if (!find(names, "10.0.0.1", 4321, S(15), &s, &change))
 		return;

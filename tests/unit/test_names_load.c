@@ -99,7 +99,8 @@ static const struct refused refused[] = {
 	{"a text\n", 1, "wanted here are keys and values: sessions: ..."},
 	{"- a list\n", 1, "wanted here are keys and values: sessions: ..."},
 	{"\nsession: []\n", 2, "session: unknown key; is sessions meant?"},
-	{"\nports: []\n", 2, "ports: unknown key; known here: sessions"},
+	{"\nports: []\n", 2,
+	 "ports: unknown key; known here: sessions, policies, nfs, unknown-sessions"},
 	{"sessions: 5\n", 1, "sessions: '5': wanted is a list, each item with source and vni"},
 	{"sessions: {a: b}\n", 1, "sessions: this is keys and values; wanted is a list"},
 	{"sessions:\n  - 10.0.0.1\n", 2, "wanted here are keys and values: source: ..."},
@@ -144,7 +145,8 @@ static const struct refused refused[] = {
 	{SESSION "    until: 2026-11-21T10:00:00Z\n    from: 2026-11-21T10:00:01Z\n", 4,
 	 "until: must be later than from"},
 	{SESSION "    until: 1970-01-01T00:00:00Z\n", 4, "until: must be later than from"},
-	{SESSION "    policy: fall\n", 4, "policy: 'fall': wanted is full, headers, count or drop"},
+	{SESSION "    policy: fall\n", 4,
+	 "policy: 'fall': wanted is full, headers, count, drop or a"},
 	{SESSION "    store: a_b\n", 4, "store: 'a_b': wanted is up to 48 of"},
 	{SESSION "    policy: [full]\n", 4, "policy: this is a list; wanted is full"},
 	{SESSION "    addresses: 10.0.0.1\n", 4, "addresses: '10.0.0.1': wanted is a list"},
@@ -362,6 +364,11 @@ Test(names_load, memory_is_bounded, .timeout = 240)
 /* ---- damage ---- */
 
 static const char everything[] =
+	"policies:\n"
+	"  p1: {user-plane: headers, snap-length: 256B, sample: 1/16}\n"
+	"  p2: {keep: count, filter: not port 22, only: [10.1.0.0/16]}\n"
+	"nfs: {amf-1: p1}\n"
+	"unknown-sessions: p2\n"
 	"sessions:\n"
 	"  - source: 10.0.0.1\n"
 	"    vni: 4321\n"

@@ -48,6 +48,17 @@ static void describe(void *arg, uint32_t session, int64_t at_ns, struct session_
 		stats_session_name(&stats_sessions(stats)[session], out->name);
 }
 
+static struct describe_policy policy; /* of all sessions */
+
+static void tell_policy(void *arg, uint32_t session, int64_t at_ns, struct describe_policy *out)
+{
+	(void)arg;
+	(void)session;
+	*out = policy;
+	out->digest += at_ns >= policy.until_ns;
+	out->until_ns = at_ns < policy.until_ns ? policy.until_ns : INT64_MAX;
+}
+
 static void prepare(void)
 {
 	const struct stats_config c = {.workers = 2, .sessions_max = SESSIONS, .chunks = 2};
@@ -60,7 +71,7 @@ static void prepare(void)
 	for (uint8_t i = 0; i < SESSIONS; i++) {
 		const struct session session = {
 			{{[10] = 0xff, 0xff, 10, 0, 0, i}}, 42, i + 1u, ENROLL_UNKNOWN};
-		struct session_labels labels = {.policy = 0};
+		struct session_labels labels = {.policy = "full"};
 		stats_session_name(&session, labels.name);
 		stats_set_labels(stats, i, &labels);
 		stats_sessions(stats)[i] = session;
@@ -74,7 +85,10 @@ static void prepare(void)
 			 .frames_max = 1000,
 			 .definitions_max = 65536},
 		.settings = {{.recipients = {recipient}, .rotate_len = UINT64_MAX}},
-		.describe = describe};
+		.describe = describe,
+		.policy = tell_policy};
+	policy = (struct describe_policy){
+		.name = "full", .snap_len = UINT32_MAX, .sample = 1, .until_ns = INT64_MAX};
 }
 
 static void remove_dir(void)
@@ -871,6 +885,84 @@ Test(output, file_ends_after_rotate_ns_of_packet_time)
 	cr_assert_eq(files[3].n, 5);
 	cr_assert_str_eq(files[1].name,
 			 "probe_000002_20261121T230304Z_20261121T230313Z.pcapng.zst");
+}
+
+/* ---- another policy ---- */
+
+Test(output, interface_says_by_what_packets_are_kept)
+{
+	policy = (struct describe_policy){.name = "thin",
+					  .user_plane = SESSION_HEADERS,
+					  .snap_len = 256,
+					  .sample = 16,
+					  .n_only = 2,
+					  .filter = "not port 22",
+					  .until_ns = INT64_MAX};
+	open_output(0);
+	put(1);
+	output_end_file(output);
+	read_back();
+	cr_expect_str_eq(files[0].interfaces[0].description,
+			 "vni=42 source=10.0.0.0 policy=thin user-plane=headers "
+			 "snap-length=256 sample=1/16 only=2");
+	cr_expect_str_eq(files[0].interfaces[0].filter, "not port 22");
+}
+
+Test(output, longest_description_fits)
+{
+	struct session_labels labels;
+
+	memset(&labels, 'x', sizeof(labels));
+	labels.name[63] = labels.nf[63] = labels.vrf[63] = labels.account[63] = labels.eni[63] = 0;
+	stats_sessions(stats)[0].vni = 0xffffff;
+	memset(&stats_sessions(stats)[0].source, 0xff, 16);
+	stats_set_labels(stats, 0, &labels);
+	policy = (struct describe_policy){.keep = SESSION_HEADERS,
+					  .user_plane = SESSION_COUNT,
+					  .snap_len = 65536,
+					  .sample = 1000000,
+					  .n_only = 256,
+					  .until_ns = INT64_MAX};
+	memset(policy.name, 'p', 48);
+	memset(policy.filter, 'f', FILTER_TEXT_MAX);
+	open_output(0);
+	put_at(START_NS, 0, 0);
+	output_end_file(output);
+	read_back();
+	const char *end = strstr(files[0].interfaces[0].description, " sample=1/1000000 only=256");
+	cr_assert_not_null(end, "%s", files[0].interfaces[0].description);
+	cr_expect_str_eq(files[0].interfaces[0].filter, policy.filter);
+}
+
+Test(output, file_ends_when_a_session_is_kept_by_another_policy)
+{
+	open_output(0);
+	put(10);
+	output_tools_judged(tools, 1);
+	put(10);
+	policy.digest++;
+	put(10); /* judged before */
+	output_tools_judged(tools, 2);
+	output_tools_judged(tools, 1); /* another worker's rest */
+	put(10);
+	output_end_file(output);
+	read_back();
+	assert_all_there();
+	cr_assert_eq(n_files, 2);
+	cr_assert_eq(files[0].n, 30);
+	cr_assert_eq(files[1].n, 10);
+}
+
+Test(output, file_ends_when_a_policy_runs_out)
+{
+	policy.until_ns = (int64_t)START_NS + 25 * 1000000 + OFFSET_NS;
+	open_output(0);
+	put(40);
+	output_end_file(output);
+	read_back();
+	assert_all_there();
+	cr_assert_eq(n_files, 2);
+	cr_assert_eq(files[0].n, 25);
 }
 
 Test(output, rotate_ns_of_0_is_never)

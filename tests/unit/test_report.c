@@ -96,7 +96,7 @@ Test(report, says_all_of_each_session)
 {
 	struct view *v = served_open(4);
 	const struct session_labels labels = {"amf-1", "amf \"x\"", "core",
-					      "4711",  "eni-1",     SESSION_COUNT};
+					      "4711",  "eni-1",     "count"};
 
 	served_add(v, "10.0.0.1", 7, 11, 2000000000);
 	stats_kpi(v->ledger.stats, 1, 0)->groups = 1u << KPI_GROUP_FEED | 1u << KPI_GROUP_FLOWS;

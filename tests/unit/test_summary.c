@@ -181,7 +181,7 @@ Test(summary, what_was_not_is_not_a_number)
 
 static void name(struct view *v, uint32_t id, const char *session, const char *nf)
 {
-	struct session_labels l = {.policy = SESSION_FULL};
+	struct session_labels l = {.policy = "full"};
 
 	(void)snprintf(l.name, sizeof(l.name), "%s", session);
 	(void)snprintf(l.nf, sizeof(l.nf), "%s", nf);

@@ -96,15 +96,6 @@ Test(view, a_histogram_is_the_sum_over_the_workers)
 	cr_expect_eq(h.sum_ns, 1500);
 }
 
-Test(view, a_policy_has_a_name)
-{
-	cr_expect_str_eq(view_policy_text(SESSION_FULL), "full");
-	cr_expect_str_eq(view_policy_text(SESSION_HEADERS), "headers");
-	cr_expect_str_eq(view_policy_text(SESSION_COUNT), "count");
-	cr_expect_str_eq(view_policy_text(SESSION_DROP), "drop");
-	cr_expect_str_eq(view_policy_text(99), "");
-}
-
 Test(view, is_healthy_while_the_control_thread_turns)
 {
 	struct view *v = served_open(4);

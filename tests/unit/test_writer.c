@@ -27,6 +27,15 @@ static pthread_t thread;
 static struct stored files[FILES_MAX];
 static unsigned n_files, n_given;
 
+static void tell_policy(void *arg, uint32_t session, int64_t at_ns, struct describe_policy *out)
+{
+	(void)arg;
+	(void)session;
+	(void)at_ns;
+	*out = (struct describe_policy){
+		.name = "full", .snap_len = UINT32_MAX, .sample = 1, .until_ns = INT64_MAX};
+}
+
 static void describe(void *arg, uint32_t session, int64_t at_ns, struct session_labels *out)
 {
 	(void)arg;
@@ -58,7 +67,8 @@ static void start(bool is_live)
 								 .frames_max = 1000,
 								 .definitions_max = 65536},
 							.settings = {{.rotate_len = UINT64_MAX}},
-							.describe = describe},
+							.describe = describe,
+							.policy = tell_policy},
 					     .offset_ns = &offset_ns,
 					     .control = &control};
 	cr_assert_eq(writer_open(&writer, &config, &err), 0, "%s", err.text);
