@@ -1,4 +1,6 @@
 /* fuzz_names: a names file, and the YAML reader below it. */
+#include <string.h>
+
 #include "config/names.h"
 #include "config/yamldoc.h"
 #include "fuzz.h"
@@ -32,6 +34,20 @@ static void look_up(const struct names *names)
 	}
 }
 
+static void decide(const struct names *names)
+{
+	uint8_t frame[64] = {[12] = 8, [14] = 0x45, [23] = 17};
+	struct names_policy p;
+
+	for (uint32_t i = 0; names_policy(names, i, &p); i++) {
+		FUZZ_CHECK(!p.n_code || filter_program_is_sound(p.code, p.n_code));
+		if (p.n_code)
+			(void)filter_program_matches(p.code, frame, 1500, sizeof(frame));
+		for (uint32_t k = 1; k < p.n_only; k++)
+			FUZZ_CHECK(memcmp(&p.only[k - 1].last, &p.only[k].first, 16) < 0);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *path = fuzz_file(data, size);
@@ -45,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	yamldoc_close(doc);
 	if (!names_load(&names, path, &err)) {
 		look_up(names);
+		decide(names);
 		FUZZ_CHECK(names_memory(names) <= NAMES_MEMORY_MAX);
 		names_close(names);
 	}
