@@ -170,7 +170,7 @@ static int declare(struct output *o, struct output_session *slot, uint32_t sessi
 {
 	struct output_tools *t = o->tools;
 	const uint64_t clock_error_ns = stats_get(&t->stats->clock_error_ns);
-	struct block_interface interface;
+	struct block_interface interface = {0};
 	struct session_labels labels;
 	struct describe_policy policy;
 
