@@ -3,9 +3,8 @@
  *
  *   FAIL_DIR    calls about this folder and what is in it are counted, no others
  *   FAIL_AT     the one that fails, from 1; 0: none
- *   FAIL_HOW    EIO, ENOSPC, EINTR, or short: a write writes half, anything else works; or KILL:
- * the process ends before it is made FAIL_COUNT  file for the number of calls so far, one per line
- * of their names
+ *   FAIL_HOW    EIO, ENOSPC, EINTR; short: a write writes half, anything else works; KILL: ends it
+ *   FAIL_COUNT  file for the names of all calls so far, one per line
  *
  * Calls: open (for writing or of the folder), write, pwrite, fsync, fdatasync, rename, unlink,
  * fallocate, ftruncate.

@@ -124,7 +124,8 @@ def calls(build, capture, key, recipient, folder, stride):
     bad = [r[0] for r in results if r[0]]
     if bad:
         sys.exit("\n".join(bad[:8] + [f"{len(bad)} of {len(jobs)} are wrong"]))
-    if not any(r[1] for r in results):
+    # Of a few calls all may be the chain's, which cost no packet.
+    if stride == 1 and not any(r[1] for r in results):
         sys.exit("no failure cost a packet: nothing was tried")
     kinds = ", ".join(f"{n} {names.count(n)}" for n in sorted(set(names)))
     print(f"{len(names)} calls ({kinds}), {numbers['files']} files, {numbers['seen']} packets: {len(jobs)}/{len(jobs)} "
