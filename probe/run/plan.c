@@ -29,7 +29,7 @@
 #define INDEX_DEFINITIONS       PACK_DEFINITIONS_MAX
 #define INDEX_FILTERS           (16u << 20)
 #define INDEX_FRAMES_SPLIT      1024
-#define INDEX_FILTERS_SPLIT     (32u << 10)
+#define INDEX_FILTERS_SPLIT     (24u << 10)
 #define INDEX_DEFINITIONS_SPLIT 4096
 
 /* Of the names in force and of those that follow: the starter's two; the capture process's, one
