@@ -164,6 +164,11 @@ void packer_set_level(struct packer *packer, int level)
 	(void)ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, level);
 }
 
+int packer_level_min(void)
+{
+	return ZSTD_minCLevel();
+}
+
 /* ---- pack ---- */
 
 static size_t seek_table_len(size_t frames)

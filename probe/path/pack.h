@@ -50,6 +50,8 @@ int packer_open(struct packer **out, const struct packer_config *config, struct 
 void packer_close(struct packer *packer);
 /* From the next frame on: a level no higher than the configured one, which the memory is for. */
 void packer_set_level(struct packer *packer, int level);
+/* The lowest level there is: in effect it stores. */
+int packer_level_min(void);
 /* Bytes that a packer, and each pack on it, allocate at most. A pack's index grows at pack_flush
  * and pack_add_definition. */
 size_t packer_memory(const struct packer_config *config);

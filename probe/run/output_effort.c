@@ -1,6 +1,6 @@
 #include "run/output_effort.h"
 
-#include <zstd.h>
+#include "path/pack.h"
 
 /* Per cent of a worker's chunks. */
 #define PRESSED 50
@@ -12,7 +12,7 @@
  * -50: 1,019, 1.39; the lowest, which in effect stores: 2,913, 1.01. */
 void output_effort_init(struct output_effort *e, int level)
 {
-	const int cheaper[] = {1, -1, -20, -50, ZSTD_minCLevel()};
+	const int cheaper[] = {1, -1, -20, -50, packer_level_min()};
 
 	*e = (struct output_effort){.level = {level}, .n = 1};
 	for (unsigned i = 0; i < sizeof(cheaper) / sizeof(cheaper[0]); i++)

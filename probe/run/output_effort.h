@@ -9,7 +9,7 @@
  * writing; where the disk is what is slow, steps go back up: it gets fewer bytes. Only when that
  * does not help are packets dropped, by the workers, who find no empty chunk.
  *
- * Pure, apart from the zstd library's lowest level; the writer thread's.
+ * Pure; the writer thread's.
  */
 #pragma once
 
