@@ -9,9 +9,7 @@
 
 #include "base/log.h"
 #include "path/block.h"
-#include "run/describe.h"
 #include "run/output_file.h"
-#include "version.h"
 
 /* Input below which no frame is ended early for the sake of a thin output: 64 KiB compress 4 %
  * worse than 1 MiB (facts: storage.md 2.1), less much worse. */
@@ -110,110 +108,6 @@ static void take_settings(struct output *o)
 	(void)pthread_mutex_unlock(&t->mutex);
 }
 
-static int room(struct output *o)
-{
-	return pack_is_full(o->pack) ? output_file_flush(o) : 0;
-}
-
-/* ---- definitions and statistics ---- */
-
-static int add_section(struct output *o)
-{
-	uint8_t block[512];
-	const size_t len = block_section(block, sizeof(block), "vxprobe " VERSION, "");
-
-	stats_add(&o->tools->counted->bytes_in, len);
-	return pack_add_definition(o->pack, block, len, 0);
-}
-
-static uint64_t dropped(struct output *o, uint32_t session)
-{
-	struct stats *s = o->tools->stats;
-	uint64_t n = 0;
-
-	for (uint32_t w = 0; w < s->workers; w++)
-		n += stats_get(&stats_kpi(s, w, session)->value[KPI_DROPPED_PACKETS]);
-	return n;
-}
-
-/* Says so too until when the policies of the file hold. */
-static void look_up_policy(struct output *o, uint32_t session, int64_t at_ns,
-			   struct describe_policy *out)
-{
-	o->tools->config.policy(o->tools->config.arg, session, at_ns, out);
-	if (out->until_ns < o->policies_until_ns)
-		o->policies_until_ns = out->until_ns;
-}
-
-/* A session of the file is kept by another policy now: the next file tells it. */
-static bool has_other_policies(struct output *o, uint64_t time_ns)
-{
-	const int64_t at_ns = (int64_t)time_ns + o->offset_ns;
-	struct describe_policy policy;
-	bool differs = false;
-
-	if (o->policies == o->tools->policies && at_ns < o->policies_until_ns)
-		return false;
-	o->policies = o->tools->policies;
-	o->policies_until_ns = INT64_MAX;
-	for (uint32_t i = 0; i < o->n_sessions && !differs; i++) {
-		const struct output_session *slot = &o->session[i];
-		if (slot->interface == OUTPUT_NOT_DECLARED)
-			continue;
-		look_up_policy(o, slot->session, at_ns, &policy);
-		differs = policy.digest != slot->policy;
-	}
-	return differs;
-}
-
-static int declare(struct output *o, struct output_session *slot, uint32_t session, int64_t at_ns)
-{
-	struct output_tools *t = o->tools;
-	const uint64_t clock_error_ns = stats_get(&t->stats->clock_error_ns);
-	struct block_interface interface = {0};
-	struct session_labels labels;
-	struct describe_policy policy;
-
-	t->config.describe(t->config.arg, session, at_ns, &labels);
-	look_up_policy(o, session, at_ns, &policy);
-	describe_session(&stats_sessions(t->stats)[session], &labels, &policy,
-			 t->stats->is_live ? &clock_error_ns : NULL, &interface);
-	size_t len = block_interface(t->definition, sizeof(t->definition), &interface);
-	const size_t names_len = t->config.names
-					 ? t->config.names(t->config.arg, session, at_ns,
-							   t->definition + len, OUTPUT_NAMES_MAX)
-					 : 0;
-	const int ret = room(o);
-	if (ret)
-		return ret;
-	output_session_declare(slot, session, o->n_interfaces++);
-	slot->policy = policy.digest;
-	len += names_len;
-	stats_add(&t->counted->bytes_in, len);
-	return pack_add_definition(o->pack, t->definition, len, names_len);
-}
-
-/* Of all sessions in the file, or of those that have news. */
-static int add_statistics(struct output *o, bool only_news)
-{
-	const uint64_t wall_ns = o->latest_ns + (uint64_t)o->offset_ns;
-	uint8_t block[OUTPUT_STATISTICS_LEN];
-	int ret = 0;
-
-	for (uint32_t i = 0; i < o->n_sessions && !ret; i++) {
-		struct output_session *slot = &o->session[i];
-		if (slot->interface == OUTPUT_NOT_DECLARED)
-			continue;
-		const size_t len = output_session_statistics(slot, dropped(o, slot->session),
-							     wall_ns, only_news, block);
-		if (!len || (ret = room(o)))
-			continue;
-		pack_add_other(o->pack, block, len);
-		stats_add(&o->tools->counted->bytes_in, len);
-	}
-	return ret;
-}
-
 /* ---- files ---- */
 
 static void undeclare_all(struct output *o)
@@ -290,7 +184,7 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 		return false;
 	}
 	o->tools->n_open++;
-	if ((ret = add_section(o)))
+	if ((ret = output_file_section(o)))
 		output_file_fail(o, ret, "begin");
 	return !ret;
 }
@@ -314,7 +208,7 @@ void output_end_file(struct output *o)
 
 	if (!o->pack)
 		return;
-	if ((ret = add_statistics(o, false)) || (ret = output_file_finish(o))) {
+	if ((ret = output_file_statistics(o, false)) || (ret = output_file_finish(o))) {
 		output_file_fail(o, ret, "finish");
 		return;
 	}
@@ -355,7 +249,7 @@ static void sync_file(struct output *o)
 	if (!ret)
 		return;
 	suspect(o, ret);
-	if ((ret = add_statistics(o, false)) || (ret = output_file_finish(o))) {
+	if ((ret = output_file_statistics(o, false)) || (ret = output_file_finish(o))) {
 		output_file_fail(o, ret, "finish");
 		return;
 	}
@@ -431,7 +325,7 @@ void output_tick(struct output *o, uint64_t now_ns)
 	}
 	if (is_over(s->statistics_ns, o->told_ns, now_ns)) {
 		o->told_ns = now_ns;
-		ret = add_statistics(o, true);
+		ret = output_file_statistics(o, true);
 	}
 	if (!ret && output_has_waiting(o)) {
 		queue_up(o);
@@ -454,9 +348,9 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 	int ret = 0;
 
 	if (slot->interface == OUTPUT_NOT_DECLARED &&
-	    (ret = declare(o, slot, session, (int64_t)wall_ns)))
+	    (ret = output_file_declare(o, slot, session, (int64_t)wall_ns)))
 		return ret;
-	if ((ret = room(o)))
+	if ((ret = output_file_room(o)))
 		return ret;
 	const uint64_t drops = block_packet_drops(block) + slot->untold;
 	block_packet_set(block, slot->interface, wall_ns);
@@ -479,7 +373,7 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 
 	output_tick(o, time_ns);
 	if (o->pack && (store_taken(o->store) >= o->settings.rotate_len ||
-			pack_is_exhausted(o->pack) || has_other_policies(o, time_ns)))
+			pack_is_exhausted(o->pack) || output_file_has_other_policies(o, time_ns)))
 		output_end_file(o);
 	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
 		output_file_lose(o, block, session);

@@ -223,6 +223,11 @@ int output_file_flush(struct output *o)
 	return 0;
 }
 
+int output_file_room(struct output *o)
+{
+	return pack_is_full(o->pack) ? output_file_flush(o) : 0;
+}
+
 int output_file_finish(struct output *o)
 {
 	struct output_tools *t = o->tools;

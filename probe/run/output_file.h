@@ -1,6 +1,6 @@
 /*
  * output_file: the open file of an output: packed bytes on their way through seal and store, and
- * which packets they hold. Shared by output.c and output_file.c alone; the writer thread's.
+ * which packets they hold. Shared by the files of output alone; the writer thread's.
  */
 #pragma once
 
@@ -102,6 +102,8 @@ void output_file_lose(struct output *o, const uint8_t *block, uint32_t session);
 void output_file_settle(struct output *o);
 /* What is pending goes to the store, as a frame. */
 int output_file_flush(struct output *o);
+/* The same, if there is no room for another block. */
+int output_file_room(struct output *o);
 /* Fills the chunk up, and begins the next: seal gives a chunk when more follows. Flush first. */
 int output_file_pad(struct output *o);
 /* The end of the file: index, last chunk, and all of it written. */
@@ -110,3 +112,13 @@ int output_file_finish(struct output *o);
 void output_file_tell(struct output *o, bool is_broken);
 /* The file is no more in the output's hands. */
 void output_file_forget(struct output *o);
+
+/* ---- what the file says besides packets: output_define.c ---- */
+
+int output_file_section(struct output *o);
+int output_file_declare(struct output *o, struct output_session *slot, uint32_t session,
+			int64_t at_ns);
+/* A session of the file is kept by another policy now: the next file tells it. */
+bool output_file_has_other_policies(struct output *o, uint64_t time_ns);
+/* Statistics of all sessions in the file, or of those that have news. */
+int output_file_statistics(struct output *o, bool only_news);
