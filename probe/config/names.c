@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/names_make.h"
+#include "path/chain.h"
 
 /*
  * A snapshot, in a mapping of its own:
@@ -363,6 +364,11 @@ int names_map(struct names **out, int fd, struct err *err)
 size_t names_memory(const struct names *names)
 {
 	return names->len;
+}
+
+void names_hash(const struct names *names, uint8_t out[static 32])
+{
+	chain_hash(names, names->len, out);
 }
 
 /* ---- read ---- */

@@ -78,6 +78,8 @@ int names_send(const struct names *names, int *fd, struct err *err);
 /* Maps such a memfd; fd stays the caller's. -EPROTO: it is none. */
 int names_map(struct names **out, int fd, struct err *err);
 size_t names_memory(const struct names *names);
+/* SHA-256 of all that it says. */
+void names_hash(const struct names *names, uint8_t out[static 32]);
 
 /* Whether it is of the form <address>-<number>[.<generation>], which are the NAMEs of sessions
  * without a name. */

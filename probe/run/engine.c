@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "path/chain.h"
 
 /* Frames that no worker reads while engine_stop looks where they are. */
 #define STOP_AHEAD 65536
@@ -58,10 +59,12 @@ static bool add_recipient(struct seal_recipient *all, unsigned n, const struct s
 	return true;
 }
 
-/* The recipients of all stores, each once. */
-static void tell_configured(struct engine *e, const struct engine_settings *settings)
+/* The recipients of all stores, each once; the hash is of the names too, with their policies. */
+static void tell_configured(struct engine *e, const struct engine_settings *settings,
+			    const struct names *names)
 {
 	struct seal_recipient all[SEAL_RECIPIENTS_MAX];
+	uint8_t hash[2][32] = {0};
 	unsigned n = 0;
 
 	for (uint32_t i = 0; i < e->config.n_stores; i++) {
@@ -69,17 +72,21 @@ static void tell_configured(struct engine *e, const struct engine_settings *sett
 		for (unsigned k = 0; k < s->n_recipients && n < SEAL_RECIPIENTS_MAX; k++)
 			n += add_recipient(all, n, &s->recipients[k]);
 	}
-	evidence_configured(e->evidence, settings->sha256, all, n);
+	memcpy(hash[0], settings->sha256, sizeof(hash[0]));
+	if (names)
+		names_hash(names, hash[1]);
+	chain_hash(hash, sizeof(hash), hash[0]);
+	evidence_configured(e->evidence, hash[0], all, n);
 }
 
 void engine_set(struct engine *e, const struct engine_settings *settings, struct names *names)
 {
 	if (e->stats->is_live)
 		enroll_raise_cap(e->enroll[0], settings->sessions_max);
+	tell_configured(e, settings, names);
 	set_policies(e, settings, names);
 	for (uint32_t i = 0; i < e->config.writers; i++)
 		writer_set(e->writers[i], settings->stores);
-	tell_configured(e, settings);
 	if (!e->stats->is_live)
 		return;
 	retention_set(e->retention, &settings->retention);
