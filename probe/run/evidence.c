@@ -224,8 +224,8 @@ static bool take(struct evidence *e, bool waits, uint64_t *missed)
 	const bool any = e->n;
 	if (any) {
 		e->item = e->queue[e->first];
-		e->first = (e->first + 1) % e->config.queue;
-		e->n--;
+		/* An empty one begins anew, so that one which never fills stays small. */
+		e->first = --e->n ? (e->first + 1) % e->config.queue : 0;
 	} else {
 		e->missed = 0;
 	}

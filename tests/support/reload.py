@@ -31,18 +31,30 @@ def children(pid):
     return [pid] + [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def resources(pids):
-    """(descriptors, mapped snapshots of names, KiB of anonymous memory) of each process, the least of
-    half a second: the last scrape's connection is being closed still."""
+def descriptors(pid, folder):
+    """Of all but the stored files in the folder, of which one ends and another begins at any time."""
+    n = 0
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            n += not os.readlink(fd).startswith(f"{folder}/.")
+        except FileNotFoundError:
+            pass
+    return n
+
+
+def resources(pids, folder):
+    """(descriptors, mapped snapshots of names, KiB of anonymous memory) of each process, of each the
+    least of two seconds: the last scrape's connection is being closed still, and names are mapped until
+    each worker has ended its batch."""
     found = {pid: [] for pid in pids}
-    for _ in range(5):
+    for _ in range(20):
         time.sleep(0.1)
         for pid in pids:
             status = Path(f"/proc/{pid}/status").read_text()
             snapshots = Path(f"/proc/{pid}/maps").read_text().count("memfd:vxprobe-names")
-            found[pid].append((len(os.listdir(f"/proc/{pid}/fd")), snapshots,
+            found[pid].append((descriptors(pid, folder), snapshots,
                                int(re.search(r"RssAnon:\s+(\d+)", status)[1])))
-    return {pid: min(f) for pid, f in found.items()}
+    return {pid: tuple(map(min, zip(*f))) for pid, f in found.items()}
 
 
 def answers(log):
@@ -134,8 +146,8 @@ def main():
             series.look(text, nf)
         heard = max(heard, answers(log))  # the watch on the names file may have answered too
         if i == max(n // 10, 5):
-            before = resources(pids)
-    after = resources(pids)
+            before = resources(pids, log.parent)
+    after = resources(pids, log.parent)
     for p in pids:
         if after[p][:2] != before[p][:2] or after[p][2] > before[p][2] + MEMORY_SLACK:
             fail(f"process {p}: {before[p]} descriptors, snapshots and KiB after the first tenth, {after[p]} at the end")
