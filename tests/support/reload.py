@@ -43,18 +43,18 @@ def descriptors(pid, folder):
 
 
 def resources(pids, folder):
-    """(descriptors, mapped snapshots of names, KiB of anonymous memory) of each process, of each the
-    least of two seconds: the last scrape's connection is being closed still, and names are mapped until
-    each worker has ended its batch."""
+    """(descriptors, mapped snapshots of names, KiB of anonymous memory) of each process over three
+    seconds. The least of the first two: the last scrape's connection is being closed still, and names
+    are mapped until each worker has ended its batch. The most of memory: of a whole file of 2 s."""
     found = {pid: [] for pid in pids}
-    for _ in range(20):
+    for _ in range(30):
         time.sleep(0.1)
         for pid in pids:
             status = Path(f"/proc/{pid}/status").read_text()
             snapshots = Path(f"/proc/{pid}/maps").read_text().count("memfd:vxprobe-names")
             found[pid].append((descriptors(pid, folder), snapshots,
                                int(re.search(r"RssAnon:\s+(\d+)", status)[1])))
-    return {pid: tuple(map(min, zip(*f))) for pid, f in found.items()}
+    return {pid: tuple(least(x) for least, x in zip((min, min, max), zip(*f))) for pid, f in found.items()}
 
 
 def answers(log):
