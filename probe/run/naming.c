@@ -15,6 +15,7 @@ struct rules {
 	struct siphash_key key;
 	struct filter
 		filter[NAMES_POLICIES_MAX]; /* of the policies of names, from which they lend */
+	uint64_t digest[NAMES_POLICY + NAMES_POLICIES_MAX]; /* by policy */
 };
 
 struct naming {
@@ -52,19 +53,65 @@ void naming_set_stores(struct naming *n, const char *const *stores, uint32_t n_s
 	n->n_stores = n_stores;
 }
 
-static void make_filters(struct rules *r)
+/* The policy as the names file has it, or one that is its word. */
+static struct names_policy policy_of(const struct rules *r, uint32_t policy)
+{
+	struct names_policy p = {.snap_len = UINT32_MAX, .sample = 1, .filter = ""};
+
+	if (policy < NAMES_POLICY) {
+		p.name = filter_words[policy];
+		p.keep = p.user_plane = policy;
+	} else {
+		(void)names_policy(r->names, policy - NAMES_POLICY, &p);
+	}
+	return p;
+}
+
+/* FNV-1a: the names file is the operator's own. */
+static uint64_t fold(uint64_t digest, const void *data, size_t len)
+{
+	for (const uint8_t *p = data, *end = p + len; p < end; p++)
+		digest = (digest ^ *p) * 0x100000001b3;
+	return digest;
+}
+
+/* Other for other policies, whatever differs. */
+static uint64_t digest_of(const struct names_policy *p, const struct siphash_key *key)
+{
+	const uint32_t numbers[] = {p->keep, p->user_plane, p->snap_len, p->sample};
+	uint64_t digest = fold(0xcbf29ce484222325, numbers, sizeof(numbers));
+
+	digest = fold(digest, p->name, strlen(p->name) + 1);
+	digest = fold(digest, p->filter, strlen(p->filter) + 1);
+	digest = fold(digest, p->only, p->n_only * sizeof(*p->only));
+	return p->sample > 1 ? fold(digest, key, sizeof(*key)) : digest;
+}
+
+static void add_filter(struct rules *r, uint32_t i, const struct names_policy *p)
+{
+	r->filter[i] = (struct filter){.keep = p->keep,
+				       .user_plane = p->user_plane,
+				       .snap_len = p->snap_len,
+				       .sample_max = filter_sample_max(p->sample),
+				       .sample_key = r->key,
+				       .only = p->only,
+				       .n_only = p->n_only,
+				       .code = p->n_code ? p->code : NULL};
+}
+
+/* All that asks for more than a look under the mutex. */
+static void make_usable(struct rules *r)
 {
 	struct names_policy p;
 
-	for (uint32_t i = 0; r->names && names_policy(r->names, i, &p); i++)
-		r->filter[i] = (struct filter){.keep = p.keep,
-					       .user_plane = p.user_plane,
-					       .snap_len = p.snap_len,
-					       .sample_max = filter_sample_max(p.sample),
-					       .sample_key = r->key,
-					       .only = p.only,
-					       .n_only = p.n_only,
-					       .code = p.n_code ? p.code : NULL};
+	for (uint32_t i = 0; i < NAMES_POLICY; i++) {
+		p = policy_of(r, i);
+		r->digest[i] = digest_of(&p, &r->key);
+	}
+	for (uint32_t i = 0; r->names && names_policy(r->names, i, &p); i++) {
+		add_filter(r, i, &p);
+		r->digest[NAMES_POLICY + i] = digest_of(&p, &r->key);
+	}
 }
 
 void naming_set(struct naming *n, struct names *names, enum session_policy unknown,
@@ -77,7 +124,7 @@ void naming_set(struct naming *n, struct names *names, enum session_policy unkno
 	*next = (struct rules){.names = names,
 			       .unknown = said == NAMES_UNKNOWN_UNSAID ? unknown : said,
 			       .key = *key};
-	make_filters(next);
+	make_usable(next);
 	(void)pthread_mutex_lock(&n->mutex);
 	n->now = !n->now;
 	(void)pthread_mutex_unlock(&n->mutex);
@@ -115,24 +162,10 @@ static const struct filter *filter_of(const struct naming *n, uint32_t policy)
 				     : &n->rules[n->now].filter[policy - NAMES_POLICY];
 }
 
-/* The policy as the names file has it, or one that is its word. */
-static struct names_policy policy_of(const struct naming *n, uint32_t policy)
-{
-	struct names_policy p = {.snap_len = UINT32_MAX, .sample = 1, .filter = ""};
-
-	if (policy < NAMES_POLICY) {
-		p.name = filter_words[policy];
-		p.keep = p.user_plane = policy;
-	} else {
-		(void)names_policy(n->rules[n->now].names, policy - NAMES_POLICY, &p);
-	}
-	return p;
-}
-
 /* A number for the ENI: its id's or, where only that is given, its MAC. */
 static uint64_t number_of(const struct names_session *entry)
 {
-	uint64_t n = 0xcbf29ce484222325; /* FNV-1a: the names file is the operator's own */
+	uint64_t n = 0xcbf29ce484222325; /* FNV-1a, as above */
 
 	if (!*entry->eni)
 		return entry->mac;
@@ -192,27 +225,9 @@ void naming_labels(struct naming *n, const struct session *session, int64_t at_n
 	(void)snprintf(out->vrf, sizeof(out->vrf), "%s", entry.vrf);
 	(void)snprintf(out->account, sizeof(out->account), "%s", entry.account);
 	(void)snprintf(out->eni, sizeof(out->eni), "%s", entry.eni);
-	(void)snprintf(out->policy, sizeof(out->policy), "%s", policy_of(n, entry.policy).name);
+	(void)snprintf(out->policy, sizeof(out->policy), "%s",
+		       policy_of(&n->rules[n->now], entry.policy).name);
 	(void)pthread_mutex_unlock(&n->mutex);
-}
-
-static uint64_t fold(uint64_t digest, const void *data, size_t len)
-{
-	for (const uint8_t *p = data, *end = p + len; p < end; p++)
-		digest = (digest ^ *p) * 0x100000001b3; /* FNV-1a, as above */
-	return digest;
-}
-
-/* Other for other policies, whatever differs. */
-static uint64_t digest_of(const struct names_policy *p, const struct siphash_key *key)
-{
-	const uint32_t numbers[] = {p->keep, p->user_plane, p->snap_len, p->sample};
-	uint64_t digest = fold(0xcbf29ce484222325, numbers, sizeof(numbers));
-
-	digest = fold(digest, p->name, strlen(p->name) + 1);
-	digest = fold(digest, p->filter, strlen(p->filter) + 1);
-	digest = fold(digest, p->only, p->n_only * sizeof(*p->only));
-	return p->sample > 1 ? fold(digest, key, sizeof(*key)) : digest;
 }
 
 void naming_policy(struct naming *n, const struct session *session, int64_t at_ns,
@@ -223,13 +238,14 @@ void naming_policy(struct naming *n, const struct session *session, int64_t at_n
 
 	(void)pthread_mutex_lock(&n->mutex);
 	(void)find(n, &session->source, session->vni, at_ns, &entry, &change_ns);
-	const struct names_policy p = policy_of(n, entry.policy);
+	const struct rules *r = &n->rules[n->now];
+	const struct names_policy p = policy_of(r, entry.policy);
 	*out = (struct describe_policy){.keep = p.keep,
 					.user_plane = p.user_plane,
 					.snap_len = p.snap_len,
 					.sample = p.sample,
 					.n_only = p.n_only,
-					.digest = digest_of(&p, &n->rules[n->now].key),
+					.digest = r->digest[entry.policy],
 					.until_ns = change_ns};
 	(void)snprintf(out->name, sizeof(out->name), "%s", p.name);
 	(void)snprintf(out->filter, sizeof(out->filter), "%s", p.filter);
