@@ -115,7 +115,7 @@ size_t engine_memory(const struct engine_config *c)
 
 	/* An enroll for each worker is more than one for all. */
 	return sizeof(struct engine) + c->workers * enroll_memory(c->sessions_room, 1) +
-	       (1 + c->workers) * c->sessions_room * sizeof(uint64_t) +
+	       (2 + c->workers) * c->sessions_room * sizeof(uint64_t) +
 	       c->workers * (c->writers * handoff_memory(&handoff) + kpi_memory(&kpi)) +
 	       writer_memory(&writer) + c->workers * sizeof(struct filter_pairs) +
 	       (c->evidence ? evidence_memory() : 0);
@@ -255,11 +255,13 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 		goto fail;
 	e->config.output.evidence = e->evidence;
 	e->labels_ns = calloc(config->sessions_room, sizeof(*e->labels_ns));
+	e->claimed_drops = calloc(config->sessions_room, sizeof(*e->claimed_drops));
 	e->pairs = calloc(config->workers, sizeof(*e->pairs));
 	for (uint32_t i = 0; i < config->workers && e->pairs; i++)
 		e->pairs[i].key = config->decap.key;
-	ret = e->labels_ns && e->pairs ? bell_init(&e->bell, err)
-				       : err_set(err, -ENOMEM, "out of memory");
+	e->config.output.claimed_drops = e->claimed_drops;
+	ret = e->labels_ns && e->claimed_drops && e->pairs ? bell_init(&e->bell, err)
+							   : err_set(err, -ENOMEM, "out of memory");
 	if (ret || (ret = naming_open(&e->naming, err)) || (ret = open_enrolls(e, err)) ||
 	    (ret = open_writers(e, err)) || (ret = open_retention(e, err)))
 		goto fail;
@@ -295,6 +297,7 @@ void engine_close(struct engine *e)
 	}
 	naming_close(e->naming);
 	free(e->labels_ns);
+	free(e->claimed_drops);
 	free(e->pairs);
 	(void)pthread_mutex_destroy(&e->publishing);
 	bell_fini(&e->bell);

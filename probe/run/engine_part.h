@@ -25,8 +25,9 @@ struct engine {
 	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */
 	struct enroll *enroll[STEER_WORKERS_MAX];
 	pthread_mutex_t publishing;
-	struct filter_pairs *pairs; /* live: one; of files: one for each worker */
-	uint64_t *labels_ns;        /* [sessions_room] time of the packet that labels are of */
+	struct filter_pairs *pairs;      /* live: one; of files: one for each worker */
+	uint64_t *labels_ns;             /* [sessions_room] time of the packet that labels are of */
+	_Atomic uint64_t *claimed_drops; /* [sessions_room] see output.h */
 	struct naming *naming;
 	struct evidence *evidence; /* NULL: none is kept */
 	struct writer *writers[STATS_WRITERS_MAX];

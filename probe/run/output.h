@@ -55,7 +55,10 @@ struct output_config {
 	size_t (*names)(void *arg, uint32_t session, int64_t at_ns, uint8_t *out, size_t cap);
 	/* A file failed for lack of space: make some, but do not wait for it. NULL: none can. */
 	void (*disk_full)(void *arg);
-	void *arg;                 /* of all */
+	void *arg; /* of all */
+	/* By session: KPI_DROPPED_PACKETS, as far as an output has taken it upon itself to tell
+	 * them. All outputs of all writers share it; lent. */
+	_Atomic uint64_t *claimed_drops;
 	struct evidence *evidence; /* hears of each file that ends; NULL: none */
 };
 

@@ -1,3 +1,5 @@
+#include <stdatomic.h>
+
 #include "path/block.h"
 #include "run/describe.h"
 #include "run/output_file.h"
@@ -20,6 +22,20 @@ static uint64_t dropped(struct output *o, uint32_t session)
 	for (uint32_t w = 0; w < s->workers; w++)
 		n += stats_get(&stats_kpi(s, w, session)->value[KPI_DROPPED_PACKETS]);
 	return n;
+}
+
+/* What workers dropped is told by one output, also where a session's packets go to several. */
+static uint64_t claim_drops(struct output *o, uint32_t session)
+{
+	_Atomic uint64_t *claimed = &o->tools->config.claimed_drops[session];
+	const uint64_t now = dropped(o, session);
+	uint64_t before = atomic_load_explicit(claimed, memory_order_relaxed);
+
+	while (before < now &&
+	       !atomic_compare_exchange_weak_explicit(claimed, &before, now, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+	return before < now ? now - before : 0;
 }
 
 /* Says so too until when the policies of the file hold. */
@@ -89,7 +105,7 @@ int output_file_statistics(struct output *o, bool only_news)
 		struct output_session *slot = &o->session[i];
 		if (slot->interface == OUTPUT_NOT_DECLARED)
 			continue;
-		const size_t len = output_session_statistics(slot, dropped(o, slot->session),
+		const size_t len = output_session_statistics(slot, claim_drops(o, slot->session),
 							     wall_ns, only_news, block);
 		if (!len || (ret = output_file_room(o)))
 			continue;

@@ -57,8 +57,8 @@ static void add_text(char *out, size_t cap, enum fate fate, uint64_t n)
 size_t output_session_statistics(struct output_session *s, uint64_t dropped, uint64_t time_ns,
 				 bool only_news, uint8_t out[static OUTPUT_STATISTICS_LEN])
 {
-	s->lost.writer_full = dropped;
-	const uint64_t here = dropped - s->before.writer_full,
+	s->lost.writer_full += dropped;
+	const uint64_t here = s->lost.writer_full - s->before.writer_full,
 		       disk_full = s->lost.disk_full - s->before.disk_full,
 		       io_error = s->lost.io_error - s->before.io_error,
 		       all = s->packets + here + disk_full + io_error;

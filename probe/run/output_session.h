@@ -28,7 +28,7 @@ struct output_session {
 	uint32_t interface;                  /* its number in the file, or OUTPUT_NOT_DECLARED */
 	uint64_t policy;                     /* digest of the one that the file tells */
 	uint64_t packets, first_ns, last_ns; /* in the file; wall clock */
-	struct output_lost lost;             /* ever; writer_full as last read */
+	struct output_lost lost;             /* ever; writer_full: those that it is to tell */
 	struct output_lost before;           /* of that, what the last sealed file had told */
 	uint64_t told;                       /* packets + lost in the file's last statistics */
 	uint64_t untold; /* lost by the writer since the last packet that has a drop count */
@@ -49,8 +49,8 @@ void output_session_lose(struct output_session *s, enum fate fate, uint64_t pack
 /* What waits in portions first to last is lost. */
 void output_session_lose_portions(struct output_session *s, enum fate fate, uint64_t first,
 				  uint64_t last);
-/* Writes the statistics block of the session's part of the file; dropped: by workers, ever. 0: only
- * if it would tell more than the last one. */
+/* Writes the statistics block of the session's part of the file; dropped: by workers, and told by
+ * no output yet. 0: only if it would tell more than the last one. */
 size_t output_session_statistics(struct output_session *s, uint64_t dropped, uint64_t time_ns,
 				 bool only_news, uint8_t out[static OUTPUT_STATISTICS_LEN]);
 /* Of these, what was lost since the last sealed file's. */

@@ -33,6 +33,7 @@ static char dir[] = "/tmp/test_output_XXXXXX";
 static struct seal_recipient recipient;
 static struct output_config config;
 static struct stats *stats;
+static _Atomic uint64_t claimed_drops[SESSIONS];
 static struct output_tools *tools;
 static struct output *output;
 static struct stored files[FILES_MAX];
@@ -86,7 +87,8 @@ static void prepare(void)
 			 .definitions_max = 65536},
 		.settings = {{.recipients = {recipient}, .rotate_len = UINT64_MAX}},
 		.describe = describe,
-		.policy = tell_policy};
+		.policy = tell_policy,
+		.claimed_drops = claimed_drops};
 	policy = (struct describe_policy){
 		.name = "full", .snap_len = UINT32_MAX, .sample = 1, .until_ns = INT64_MAX};
 }
@@ -415,6 +417,35 @@ Test(output, next_files_statistics_begin_anew)
 	read_back();
 	cr_assert_eq(files[1].statistics[1].dropped, 0);
 	cr_assert_eq(files[1].statistics[1].delivered, 1);
+}
+
+/* A session that another store's packets follow, and then the first one's again: what was lost is
+ * told once. */
+Test(output, a_loss_is_told_by_one_output_alone)
+{
+	struct output *second;
+	struct err err;
+
+	open_output(0);
+	cr_assert_eq(open_named(&second, "second", SESSIONS, &err), 0);
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 5;
+	put_at(START_NS, 1, OFFSET_NS);
+	output_end_file(output);
+	stats_kpi(stats, 0, 1)->value[KPI_DROPPED_PACKETS] = 7;
+	put_to(second, START_NS, 1, OFFSET_NS);
+	output_end_file(second);
+	stats_kpi(stats, 1, 1)->value[KPI_DROPPED_PACKETS] = 1;
+	put_at(START_NS, 1, OFFSET_NS);
+	put_to(second, START_NS, 1, OFFSET_NS); /* both are open */
+	output_end_file(output);
+	output_close(second);
+	read_back();
+	cr_assert_eq(n_files, 4);
+	cr_expect_eq(files[0].statistics[0].dropped, 5);
+	cr_expect_eq(files[1].statistics[0].dropped, 1, "not those of the second output's");
+	cr_expect_eq(files[2].statistics[0].dropped, 2, "not those that the first one has told");
+	cr_expect_eq(files[2].statistics[0].received, 3);
+	cr_expect_eq(files[3].statistics[0].dropped, 0);
 }
 
 /* ---- evidence ---- */

@@ -21,6 +21,7 @@ static char dir[] = "/tmp/test_writer_XXXXXX";
 static struct stats *stats;
 static struct bell control, workers;
 static _Atomic int64_t offset_ns;
+static _Atomic uint64_t claimed_drops[4];
 static struct writer *writer;
 static struct handoff *handoffs[WORKERS];
 static pthread_t thread;
@@ -68,6 +69,7 @@ static void start(bool is_live)
 								 .definitions_max = 65536},
 							.settings = {{.rotate_len = UINT64_MAX}},
 							.describe = describe,
+							.claimed_drops = claimed_drops,
 							.policy = tell_policy},
 					     .offset_ns = &offset_ns,
 					     .control = &control};
