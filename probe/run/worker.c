@@ -186,6 +186,21 @@ static void keep_packet(struct worker *w, const struct batch *batch, const struc
 	stats_add(&w->stats->given, 1);
 }
 
+/* Before it waits for one writer, a lossless worker lets the others go on: else it could wait for
+ * one that waits for a worker that waits for another writer that waits for it. The frame it is at
+ * is later than all that it gave to the first one, or of the same time: hence + 1, by which some
+ * workers' packets of one time may come out in another order. */
+static void give_way(struct worker *w, uint32_t waits_for)
+{
+	for (uint32_t i = 0; i < w->config.writers; i++) {
+		if (i == waits_for)
+			continue;
+		if (w->chunk[i] && w->chunk[i]->len)
+			handoff_give(w->config.handoff[i], &w->chunk[i]);
+		handoff_set_watermark(w->config.handoff[i], w->at_ns + 1);
+	}
+}
+
 /* False: no room now, come again once the bell rang. */
 static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, struct taken *t)
 {
@@ -198,7 +213,7 @@ static bool end_frame(struct worker *w, const struct batch *batch, unsigned i, s
 	if (batch->frame[i].time_ns > w->at_ns)
 		w->at_ns = batch->frame[i].time_ns;
 	if (goes_on && !has_room && !w->config.capture->is_live) {
-		w->waits_for = writer;
+		give_way(w, writer);
 		return false;
 	}
 	if (e->since != ENROLL_NO_RUN && w->chunk[writer])
@@ -230,21 +245,6 @@ static void report(struct worker *w, uint64_t clock_ns)
 	}
 }
 
-/* Before it waits for one writer, a lossless worker lets the others go on: else it could wait for
- * one that waits for a worker that waits for another writer that waits for it. The frame it is at
- * is later than all that it gave to the first one, or of the same time: hence + 1, by which some
- * workers' packets of one time may come out in another order. */
-static void give_way(struct worker *w)
-{
-	for (uint32_t i = 0; i < w->config.writers; i++) {
-		if (i == w->waits_for)
-			continue;
-		if (w->chunk[i] && w->chunk[i]->len)
-			handoff_give(w->config.handoff[i], &w->chunk[i]);
-		handoff_set_watermark(w->config.handoff[i], w->at_ns + 1);
-	}
-}
-
 typedef bool (*step_fn)(struct worker *, const struct batch *, unsigned i, struct taken *);
 
 /* Takes the step with each frame in order, and waits where it says so. */
@@ -255,8 +255,6 @@ static void each_frame(struct worker *w, const struct batch *batch, step_fn step
 
 	for (unsigned i = 0; i < batch->n; i++) {
 		while (!step(w, batch, i, &taken[i])) {
-			if (!w->config.capture->is_live)
-				give_way(w);
 			bell_announce(bell);
 			if (step(w, batch, i, &taken[i])) {
 				bell_leave(bell);

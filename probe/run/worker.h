@@ -39,7 +39,6 @@ struct worker {
 	_Atomic uint64_t passed;
 	struct stats_worker *stats;
 	struct chunk *chunk[STATS_WRITERS_MAX]; /* for each writer: being filled, or NULL */
-	uint32_t waits_for;                     /* writer that had no empty chunk */
 	uint64_t latest_ns;                     /* time of the latest frame so far */
 	uint64_t at_ns;                         /* of those that have ended, and the one it is at */
 	int error;                              /* why it ended: 0 or -errno of the source */

@@ -488,6 +488,23 @@ Test(engine, stores_are_spread_over_writers)
 	cr_assert_eq(stats_writers(stats).late, 0);
 }
 
+/* Each new session is asked for, and answered at once: nobody waits, and nobody gives way. */
+Test(engine, new_sessions_leave_packets_of_one_time_in_order)
+{
+	for (unsigned i = 0; i < FRAMES_MAX; i++) {
+		const unsigned source = i % 4 ? 1 + 2 * (i % 2) : 4 + i / 4 % 200;
+		add_packet(source, (uint16_t)(1000 + i % 50), false, 10);
+		frames[i].time_ns = START_NS;
+	}
+	config.sessions_max = config.sessions_room = 250;
+	config.chunks = 64;
+	run_stores(4, 2);
+	for (unsigned f = 0; f < n_files; f++)
+		for (unsigned i = 1; i < files[f].n; i++)
+			cr_assert_gt(frame_number(&files[f].packets[i]),
+				     frame_number(&files[f].packets[i - 1]), "%s", files[f].name);
+}
+
 /* Each writer waits for a worker that waits for the other writer, unless it gives way. */
 Test(engine, workers_that_wait_for_one_writer_keep_no_other_waiting, .timeout = 60)
 {
