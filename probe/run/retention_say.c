@@ -88,20 +88,23 @@ static void add(char *text, size_t cap, bool is_set, const char *what, const cha
 		(void)snprintf(text + len, cap - len, "%s%s %s", len ? ", " : "", what, value);
 }
 
-static void add_store(char *text, size_t cap, const struct retention_store *s)
+/* True: the store has limits. */
+static bool say_store(const struct retention_store *s)
 {
-	char what[96], value[32];
+	char text[80] = "", value[32]; /* two limits: "over " and ", after " before a value each */
 
-	(void)snprintf(what, sizeof(what), "of %s over", s->name);
-	add(text, cap, s->size, what, size_text(value, s->size));
-	(void)snprintf(what, sizeof(what), "of %s after", s->name);
+	add(text, sizeof(text), s->size, "over", size_text(value, s->size));
 	(void)snprintf(value, sizeof(value), "%" PRIu64 " s", s->time_ns / SECOND_NS);
-	add(text, cap, s->time_ns, what, value);
+	add(text, sizeof(text), s->time_ns, "after", value);
+	if (*text)
+		log_line("retention: the oldest files of %s are deleted: %s", s->name, text);
+	return *text;
 }
 
 void retention_say_settings(const struct retention_settings *s)
 {
-	char text[2048] = "", value[32]; /* limits of 16 stores */
+	char text[256] = "", value[32]; /* four limits, with their words at most 58 each */
+	bool any = false;
 
 	add(text, sizeof(text), s->size, "over", size_text(value, s->size));
 	add(text, sizeof(text), s->session_size, "of one NAME over",
@@ -114,8 +117,10 @@ void retention_say_settings(const struct retention_settings *s)
 		(void)size_text(value, s->free);
 	add(text, sizeof(text), s->free, "when free space is under", value);
 	for (uint32_t i = 0; i < s->n_stores; i++)
-		add_store(text, sizeof(text), &s->stores[i]);
-	log_line(*text ? "retention: the oldest files are deleted: %s; 'vxcap pin' keeps a file"
-		       : "retention: no file is deleted, whatever its age and size%s",
-		 text);
+		any |= say_store(&s->stores[i]);
+	if (*text)
+		log_line("retention: the oldest files are deleted: %s; 'vxcap pin' keeps a file",
+			 text);
+	else if (!any)
+		log_line("retention: no file is deleted, whatever its age and size");
 }

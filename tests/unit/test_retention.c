@@ -2,6 +2,7 @@
 #include "run/retention.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "config/value.h"
+#include "run/retention_part.h"
 
 #define DAY_S     UINT64_C(1795219200) /* 2026-11-21T00:00:00Z */
 #define SECOND_NS UINT64_C(1000000000)
@@ -405,6 +407,40 @@ Test(retention, what_somebody_else_deleted_is_not_told)
 	turn(59);
 	cr_assert_str_empty(told);
 	cr_assert_eq(stats.failures, 0);
+}
+
+/* ---- what is said ---- */
+
+Test(retention, limits_of_all_stores_are_said_whole)
+{
+	char expected[8192] = "";
+
+	settings = (struct retention_settings){.size = UINT64_MAX,
+					       .session_size = UINT64_MAX,
+					       .time_ns = UINT64_MAX,
+					       .free = VALUE_PERCENT - 1,
+					       .n_stores = RETENTION_STORES_MAX};
+	for (unsigned i = 0; i < RETENTION_STORES_MAX; i++) {
+		struct retention_store *s = &settings.stores[i];
+		(void)snprintf(s->name, sizeof(s->name), "%063u", i);
+		s->size = s->time_ns = UINT64_MAX;
+		const size_t len = strlen(expected);
+		(void)snprintf(expected + len, sizeof(expected) - len,
+			       "vxprobe: retention: the oldest files of %s are deleted: over "
+			       "18446744073709551615 bytes, after 18446744073 s\n",
+			       s->name);
+	}
+	const size_t len = strlen(expected);
+	(void)snprintf(expected + len, sizeof(expected) - len,
+		       "vxprobe: retention: the oldest files are deleted: "
+		       "over 18446744073709551615 bytes, "
+		       "of one NAME over 18446744073709551615 bytes, after 18446744073 s, "
+		       "when free space is under %llu bytes; 'vxcap pin' keeps a file\n",
+		       (unsigned long long)(VALUE_PERCENT - 1));
+	cr_redirect_stderr();
+	retention_say_settings(&settings);
+	(void)fflush(stderr);
+	cr_assert_stderr_eq_str(expected);
 }
 
 /* ---- as a thread ---- */
