@@ -10,9 +10,10 @@
  * Generations: an ENI's MAC is in all its frames, as source or destination. While all frames of a
  * session carried a common MAC and then ENROLL_RUN in a row do not, (source, VNI) has been given to
  * another ENI: a new generation begins, with the first frame of the run as far as its record is
- * still in the worker's hands. A frame with the old MAC within the run proves that there is no such
- * MAC, and the session keeps its generation for good. Frames to group addresses prove nothing. A
- * generation also ends when `identify` names another ENI.
+ * still in the worker's hands, and in the chunk that takes the generation's packets too: with
+ * several writers and another store it may be in another one. A frame with the old MAC within the
+ * run proves that there is no such MAC, and the session keeps its generation for good. Frames to
+ * group addresses prove nothing. A generation also ends when `identify` names another ENI.
  *
  * Direction: by the ENI's MAC, which identify gives, or is the one common to all frames; where two
  * are, the one that goes with the outer source as the inner address.

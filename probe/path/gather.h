@@ -66,5 +66,6 @@ void gather_packet(struct chunk *chunk, const struct batch *batch, const struct 
 		   const struct gathered *as);
 
 /* Gives the packets of session `from` in this chunk whose id's sequence is since or above to
- * another session and store. Returns how many those are. */
+ * another session and store. Returns how many those are. What the worker has in its chunk for
+ * another writer, because the session before had another store, stays where it is. */
 uint32_t gather_move(struct chunk *chunk, uint64_t since, uint32_t from, uint32_t place);
