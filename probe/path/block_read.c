@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path/block_clock.h"
+
 #define BYTE_ORDER_MAGIC 0x1a2b3c4du
-#define NS_PER_S         1000000000
 
 /* Type and total length before every body, total length once more behind it. */
 #define FRAME_HEAD 8u
@@ -14,10 +15,9 @@
 #define FRAME_MIN  (FRAME_HEAD + FRAME_TAIL)
 
 struct interface {
-	int64_t offset_s; /* if_tsoffset */
+	struct block_clock clock;
 	uint32_t snaplen; /* 0: no limit */
 	uint16_t linktype;
-	uint8_t resolution; /* if_tsresol as it is written */
 };
 
 struct block_reader {
@@ -69,36 +69,6 @@ static uint64_t u64(const struct block_reader *r, const uint8_t *p)
 static uint64_t u64_time(const struct block_reader *r, const uint8_t *p)
 {
 	return (uint64_t)u32(r, p) << 32 | u32(r, p + 4);
-}
-
-static __int128 power_of_10(unsigned n)
-{
-	__int128 power = 1;
-
-	while (n-- > 0)
-		power *= 10;
-	return power;
-}
-
-/* Section 4.2, if_tsresol: the top bit chooses between powers of 2 and of 10. Times outside 1970 to
- * 2262 (INT64_MAX nanoseconds) become the nearer end. */
-static uint64_t to_ns(const struct interface *i, uint64_t units)
-{
-	const unsigned exponent = i->resolution & 0x7f;
-	__int128 ns;
-
-	if (i->resolution & 0x80)
-		ns = (__int128)((unsigned __int128)units * NS_PER_S >> exponent);
-	else if (exponent <= 9)
-		ns = units * power_of_10(9 - exponent);
-	else if (exponent <= 9 + 19) /* 10^20 is more than 64 bits hold */
-		ns = units / power_of_10(exponent - 9);
-	else
-		ns = 0;
-	ns += (__int128)i->offset_s * NS_PER_S;
-	if (ns < 0)
-		return 0;
-	return ns > INT64_MAX ? INT64_MAX : (uint64_t)ns;
 }
 
 /* Takes the next option off b. 1: there is one; 0: the list has ended; -EBADMSG. */
@@ -188,12 +158,12 @@ static int parse_interface_option(const struct block_reader *r, const struct opt
 	case BLOCK_IF_TSRESOL:
 		if (o->len != 1)
 			return err_set(err, -EBADMSG, "if_tsresol has %u bytes, not 1", o->len);
-		i->resolution = *o->value;
+		i->clock.resolution = *o->value;
 		return 0;
 	case BLOCK_IF_TSOFFSET:
 		if (o->len != 8)
 			return err_set(err, -EBADMSG, "if_tsoffset has %u bytes, not 8", o->len);
-		i->offset_s = (int64_t)u64(r, o->value);
+		i->clock.offset_s = (int64_t)u64(r, o->value);
 		return 0;
 	default:
 		return 0;
@@ -206,7 +176,7 @@ static int parse_interface(struct block_reader *r, struct body b, struct block *
 	struct interface i = {
 		.linktype = u16(r, b.p),
 		.snaplen = u32(r, b.p + 4),
-		.resolution = 6, /* microseconds unless if_tsresol says otherwise */
+		.clock.resolution = BLOCK_CLOCK_DEFAULT,
 	};
 	struct option o;
 	int ret;
@@ -262,7 +232,7 @@ static int parse_timed_packet(const struct block_reader *r, struct body *b, stru
 
 	if (!i)
 		return -EBADMSG;
-	p->time_ns = to_ns(i, u64_time(r, b->p + 4));
+	p->time_ns = block_clock_ns(&i->clock, u64_time(r, b->p + 4));
 	p->cap_len = u32(r, b->p + 12);
 	p->wire_len = u32(r, b->p + 16);
 	p->id = UINT64_MAX;
@@ -332,15 +302,15 @@ static int parse_statistics(struct block_reader *r, struct body b, struct block 
 	if (!i)
 		return -EBADMSG;
 	*s = (struct block_statistics){.interface = u32(r, b.p),
-				       .time_ns = to_ns(i, u64_time(r, b.p + 4))};
+				       .time_ns = block_clock_ns(&i->clock, u64_time(r, b.p + 4))};
 	b.p += 12;
 	while ((ret = next_option(r, &b, &o, err)) > 0) {
 		if (o.len != 8)
 			continue;
 		if (o.code == BLOCK_ISB_STARTTIME)
-			s->start_ns = to_ns(i, u64_time(r, o.value));
+			s->start_ns = block_clock_ns(&i->clock, u64_time(r, o.value));
 		else if (o.code == BLOCK_ISB_ENDTIME)
-			s->end_ns = to_ns(i, u64_time(r, o.value));
+			s->end_ns = block_clock_ns(&i->clock, u64_time(r, o.value));
 		else if (o.code == BLOCK_ISB_IFRECV)
 			s->received = u64(r, o.value);
 		else if (o.code == BLOCK_ISB_IFDROP)
