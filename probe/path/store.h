@@ -41,7 +41,8 @@ struct store_config {
 
 struct store;
 
-/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished. -EBUSY:
+/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished, with
+ * the suffix that its first bytes tell; an empty file gets this store's. -EBUSY:
  * another process is writing a file of this NAME, which is not shared. config's strings are copied.
  */
 int store_open(struct store **out, const struct store_config *config, struct err *err);

@@ -16,7 +16,8 @@
 #include "base/log.h"
 #include "path/store_index.h"
 
-#define PART ".part"
+#define PART     ".part"
+#define AGE_LINE "age-encryption.org/v1\n" /* begins each encrypted file */
 
 /* NAME_000007_20261121T230254Z out of .NAME_000007_20261121T230254Z.part */
 static int stem_len(const char *part)
@@ -24,12 +25,12 @@ static int stem_len(const char *part)
 	return (int)(strlen(part) - strlen("." PART));
 }
 
-int store_folder_rename(const struct store_folder *folder, const char *part, const char *start,
-			const char *end, char name[static NAME_MAX + 1])
+static int rename_part(const struct store_folder *folder, const char *part, const char *start,
+		       const char *end, const char *suffix, char name[static NAME_MAX + 1])
 {
 	const int len =
 		snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
-			 part + 1, start, end, folder->suffix);
+			 part + 1, start, end, suffix);
 
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
@@ -39,6 +40,12 @@ int store_folder_rename(const struct store_folder *folder, const char *part, con
 	if (errno != EINVAL)
 		return -errno;
 	return renameat(folder->fd, part, folder->fd, name) ? -errno : 0; /* NFS has no flags */
+}
+
+int store_folder_rename(const struct store_folder *folder, const char *part, const char *start,
+			const char *end, char name[static NAME_MAX + 1])
+{
+	return rename_part(folder, part, start, end, folder->suffix, name);
 }
 
 /* Reads NAME_<digits>_ at the front of a file name. */
@@ -78,6 +85,25 @@ void store_folder_trim(int fd)
 		(void)!ftruncate(fd, st.st_size);
 }
 
+/* What is left may be of another store, or of a run before encryption was turned on or off. */
+static const char *suffix_of(const struct store_folder *folder, int fd)
+{
+	char head[sizeof(AGE_LINE) - 1];
+	const ssize_t len = pread(fd, head, sizeof(head), 0);
+
+	if (len <= 0)
+		return folder->suffix;
+	return memcmp(head, AGE_LINE, (size_t)len) ? ".pcapng.zst" : ".pcapng.zst.age";
+}
+
+/* Renames what an earlier run left, whose locked file is fd. */
+static int end_leftover(const struct store_folder *folder, const char *part, int fd)
+{
+	char name[NAME_MAX + 1];
+
+	return rename_part(folder, part, "", "trunc", suffix_of(folder, fd), name);
+}
+
 static void note_recovered(struct store_folder *folder, const char *part, int fd)
 {
 	folder->n_recovered++;
@@ -88,8 +114,7 @@ static void note_recovered(struct store_folder *folder, const char *part, int fd
 /* Renames what a run that is no more left unfinished. A writer locks the file that it has open. */
 static int recover_part(struct store_folder *folder, const char *part, struct err *err)
 {
-	const int fd = openat(folder->fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char name[NAME_MAX + 1];
+	const int fd = openat(folder->fd, part, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int ret;
 
 	if (fd < 0 && errno == ENOENT)
@@ -102,7 +127,7 @@ static int recover_part(struct store_folder *folder, const char *part, struct er
 			err, -EBUSY,
 			"%s is being written by another process: stop it or use another folder",
 			part);
-	else if ((ret = store_folder_rename(folder, part, "", "trunc", name)))
+	else if ((ret = end_leftover(folder, part, fd)))
 		err_set(err, ret, "cannot rename %s, which an earlier run left: %s", part,
 			strerror(-ret));
 	else
@@ -115,15 +140,12 @@ static int recover_part(struct store_folder *folder, const char *part, struct er
  * What is being written is locked; where locks do not work, nothing tells. */
 static void recover_unless_written(struct store_folder *folder, const char *part)
 {
-	const int fd = openat(folder->fd, part, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char name[NAME_MAX + 1];
+	const int fd = openat(folder->fd, part, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
 		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB)) {
-		if (!store_folder_rename(folder, part, "", "trunc", name))
-			note_recovered(folder, part, fd);
-	}
+	if (!flock(fd, LOCK_EX | LOCK_NB) && !end_leftover(folder, part, fd))
+		note_recovered(folder, part, fd);
 	close(fd);
 }
 

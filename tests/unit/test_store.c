@@ -194,7 +194,7 @@ Test(store, what_a_killed_run_left_is_renamed_at_the_next_start)
 	cr_assert_eq(waitpid(child, NULL, 0), child);
 	cr_assert(exists(".probe_000001_20261121T230254Z.part"));
 	struct store *store = open_store("probe");
-	cr_assert(exists("probe_000001_20261121T230254Z_trunc" SUFFIX));
+	cr_assert(exists("probe_000001_20261121T230254Z_trunc.pcapng.zst"));
 	begin(store);
 	cr_assert(exists(".probe_000002_20261121T230254Z.part"));
 	store_close(store);
@@ -208,6 +208,43 @@ Test(store, parts_of_another_name_are_recovered_too)
 	store_close(open_first_store("probe"));
 	cr_assert_not(exists(".other_000001_20261121T230254Z.part"));
 	cr_assert(exists("other_000001_20261121T230254Z_trunc" SUFFIX));
+}
+
+static void put_text(const char *name, const char *text)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+	cr_assert(f && fputs(text, f) >= 0 && !fclose(f));
+}
+
+/* By its first bytes, not by whom it is found. */
+Test(store, what_is_left_gets_the_suffix_of_what_it_is)
+{
+	const struct store_config config = {.dir = dir,
+					    .name = "probe",
+					    .suffix = ".pcapng.zst",
+					    .buffer_len = BUFFER_LEN,
+					    .recover_all_names = true};
+	struct store *store;
+	struct err err;
+
+	put_text(".probe_000001_20261121T230254Z.part", "age-encryption.org/v1\n-> X25519");
+	put_text(".probe_000002_20261121T230254Z.part", "age-encr");
+	put_text(".voice_000001_20261121T230254Z.part", "age-encryption.org/v1\n-> X25519");
+	put_text(".voice_000002_20261121T230254Z.part", "\x28\xb5\x2f\xfd");
+	put_text(".voice_000003_20261121T230254Z.part", "");
+	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
+	store_close(store);
+	cr_expect(exists("probe_000001_20261121T230254Z_trunc.pcapng.zst.age"));
+	cr_expect(exists("probe_000002_20261121T230254Z_trunc.pcapng.zst.age"));
+	cr_expect(exists("voice_000001_20261121T230254Z_trunc.pcapng.zst.age"));
+	cr_expect(exists("voice_000002_20261121T230254Z_trunc.pcapng.zst"));
+	cr_expect(exists("voice_000003_20261121T230254Z_trunc.pcapng.zst"));
+	put_text(".probe_000003_20261121T230254Z.part", "\x28\xb5\x2f\xfd");
+	store_close(open_store("probe"));
+	cr_expect(exists("probe_000003_20261121T230254Z_trunc.pcapng.zst"));
 }
 
 Test(store, parts_that_no_store_has_named_are_left_alone)
@@ -465,7 +502,7 @@ Test(store, space_that_a_killed_run_had_allocated_is_given_back)
 	cr_assert_eq(waitpid(child, NULL, 0), child);
 	cr_assert_geq(blocks_of(PART_NAME), 9 * BUFFER_LEN);
 	store_close(open_store("probe"));
-	cr_assert_leq(blocks_of(NAME_START "_trunc" SUFFIX), 8 * BUFFER_LEN);
+	cr_assert_leq(blocks_of(NAME_START "_trunc.pcapng.zst"), 8 * BUFFER_LEN);
 }
 
 /* ramfs knows neither O_DIRECT nor fallocate. */

@@ -158,7 +158,7 @@ Test(store_index, what_a_killed_run_left_is_cleared_away)
 	cr_assert(exists(PART) && exists(INDEX));
 	store_close(open_store("probe", false));
 	cr_assert(!exists(PART) && !exists(INDEX));
-	cr_assert(exists("probe_000001_20261121T230254Z_trunc.pcapng.zst.age"));
+	cr_assert(exists("probe_000001_20261121T230254Z_trunc.pcapng.zst"));
 }
 
 Test(store_index, one_whose_file_is_gone_is_cleared_away_and_no_others)
