@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -222,6 +223,18 @@ static void end_file(struct store *store)
 	store_index_end(&store->index, store->folder.fd);
 }
 
+/* A probe that starts may take it for a leftover until it is locked, and rename it. */
+static bool lock_part(const struct store *store)
+{
+	struct stat open, named;
+
+	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		return false;
+	return !fstat(store->fd, &open) &&
+	       !fstatat(store->folder.fd, store->part, &named, AT_SYMLINK_NOFOLLOW) &&
+	       open.st_ino == named.st_ino && open.st_dev == named.st_dev;
+}
+
 static int create_part(struct store *store, struct err *err)
 {
 	/* 0640: the folder's group may read what is meant for it; sealed files tell no one else. */
@@ -231,9 +244,8 @@ static int create_part(struct store *store, struct err *err)
 		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
 	store->folder.next_sequence++;
 	store_index_begin(&store->index, store->part);
-	if (flock(store->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-		/* A probe that starts took it for a leftover; the next one has another number. */
-		end_file(store);
+	if (!lock_part(store)) {
+		end_file(store); /* the next one has another number */
 		return err_set(err, -EBUSY, "another probe starts in the folder of %s",
 			       store->part);
 	}

@@ -11,10 +11,10 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../support/stored.h"
+#include "../support/syscalls.h"
 #include "path/block.h"
 #include "path/chain.h"
 #include "run/evidence.h"
@@ -824,19 +824,6 @@ Test(output, padding_a_day_is_0_where_there_is_none)
 	cr_assert_eq(output_padding_a_day(&config.settings[0]), 0);
 }
 
-/* Takes the place of the C library's. */
-static int sync_error;
-static unsigned n_syncs;
-
-int fdatasync(int fd)
-{
-	n_syncs++;
-	if (!sync_error)
-		return (int)syscall(SYS_fdatasync, fd);
-	errno = sync_error;
-	return -1;
-}
-
 static void open_syncing(void)
 {
 	config.settings[0].flush_ns = SECOND_NS;
@@ -850,12 +837,12 @@ Test(output, what_is_written_is_synced_after_sync_ns)
 	put(1);
 	for (unsigned i = 1; i < 6; i++)
 		output_tick(output, START_NS + i * SECOND_NS);
-	cr_assert_eq(n_syncs, 0);
+	cr_assert_eq(syscalls.n_fdatasync, 0);
 	output_tick(output, START_NS + 6 * SECOND_NS); /* written at 1 s */
-	cr_assert_eq(n_syncs, 1);
+	cr_assert_eq(syscalls.n_fdatasync, 1);
 	for (unsigned i = 7; i < 60; i++)
 		output_tick(output, START_NS + i * SECOND_NS);
-	cr_assert_eq(n_syncs, 1, "nothing new");
+	cr_assert_eq(syscalls.n_fdatasync, 1, "nothing new");
 	output_end_file(output);
 	assert_all_there();
 }
@@ -863,13 +850,13 @@ Test(output, what_is_written_is_synced_after_sync_ns)
 Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
 {
 	open_syncing();
-	sync_error = EIO;
+	syscalls.fdatasync_error = EIO;
 	put(10);
 	for (unsigned i = 1; i < 7; i++)
 		output_tick(output, START_NS + i * SECOND_NS);
-	cr_assert_eq(n_syncs, 1, "never again");
+	cr_assert_eq(syscalls.n_fdatasync, 1, "never again");
 	cr_assert_gt(stats->writer[0].bytes_suspect, 65536);
-	sync_error = 0;
+	syscalls.fdatasync_error = 0;
 	for (unsigned i = 0; i < 10; i++)
 		put_at(START_NS + 7 * SECOND_NS, 0, OFFSET_NS);
 	output_end_file(output);

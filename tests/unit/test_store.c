@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/syscalls.h"
+
 #define SUFFIX     ".pcapng.zst.age"
 #define BUFFER_LEN (4 * STORE_BLOCK)
 #define START_NS   UINT64_C(1795302174123456789) /* 2026-11-21T23:02:54Z */
@@ -273,6 +275,30 @@ Test(store, a_file_that_another_writer_has_open_is_not_touched)
 	cr_assert(exists(".probe_000001_20261121T230254Z.part"));
 	commit(store);
 	cr_assert_eq(try_open("probe", dir), 0);
+	store_close(store);
+}
+
+static void recover(void)
+{
+	char from[256], to[256];
+
+	(void)snprintf(from, sizeof(from), "%s/.probe_000001_20261121T230254Z.part", dir);
+	(void)snprintf(to, sizeof(to), "%s/probe_000001_20261121T230254Z_trunc" SUFFIX, dir);
+	cr_assert_eq(rename(from, to), 0);
+	syscalls.before_flock = NULL;
+}
+
+/* Another probe starts, and finds the file before it is locked. */
+Test(store, a_file_that_is_renamed_before_it_is_locked_is_not_written)
+{
+	struct store *store = open_store("probe");
+	struct err err;
+
+	syscalls.before_flock = recover;
+	cr_assert_eq(store_begin(store, START_NS, &err), -EBUSY);
+	begin(store);
+	commit(store);
+	cr_assert(exists("probe_000002_20261121T230254Z_20261121T230754Z" SUFFIX));
 	store_close(store);
 }
 
