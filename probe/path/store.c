@@ -27,6 +27,8 @@ struct store {
 	char part[NAME_MAX + 1];
 	bool is_direct, refuses_direct; /* of fd: what is written now goes past the page cache */
 	bool refuses_allocation;
+	bool has_name;  /* part of fd outlasts a power failure */
+	int sync_error; /* of the first sync that failed */
 	uint64_t written, synced, allocated; /* all from the file's start */
 	/*
 	 *   | whole buffers, written | written | taken |           |
@@ -191,8 +193,13 @@ int store_flush(struct store *store)
 
 int store_sync(struct store *store)
 {
-	if (store->synced < store->written && fdatasync(store->fd))
-		return -errno;
+	if (store->sync_error || store->synced == store->written)
+		return store->sync_error;
+	if (fdatasync(store->fd) || (!store->has_name && fsync(store->folder.fd))) {
+		store->sync_error = -errno;
+		return store->sync_error;
+	}
+	store->has_name = true;
 	store->synced = store->written;
 	return 0;
 }
@@ -264,6 +271,8 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 	if (!store->buffer)
 		return err_set(err, -ENOMEM, "out of memory");
 	store->is_direct = store->refuses_direct = store->refuses_allocation = false;
+	store->has_name = false;
+	store->sync_error = 0;
 	store->written = store->synced = store->allocated = store->start = store->filled = 0;
 	const int ret = create_part(store, err);
 	if (ret) {

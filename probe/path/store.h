@@ -63,8 +63,9 @@ void store_write_index(struct store *store, const uint8_t *data, size_t len);
 void store_drop_index(struct store *store);
 /* Writes what was taken and is not written. Errors as above. */
 int store_flush(struct store *store);
-/* Makes what is written outlast a power failure. After an error the file may get its last bytes,
- * but must not be committed: the kernel tells once, and forgets what it could not write. */
+/* Makes what is written outlast a power failure, and once for each file its name. After an error
+ * the file may get its last bytes, but must not be committed, and each further call fails: the
+ * kernel tells once, and forgets what it could not write. */
 int store_sync(struct store *store);
 /* Bytes of the current file that were taken; that system calls have written; of those, that no
  * store_sync has covered. They stay until the next store_begin. */

@@ -562,6 +562,54 @@ Test(store, what_is_written_is_unsynced_until_a_sync)
 	store_close(store);
 }
 
+/* A new file's name is the folder's, which a power failure may have without it. */
+Test(store, first_sync_of_a_file_is_of_its_name_too)
+{
+	struct store *store = open_store("probe");
+
+	for (unsigned i = 0; i < 2; i++) {
+		syscalls.n_folder = 0;
+		begin(store);
+		cr_assert_eq(syscalls.n_folder, 0);
+		cr_assert_eq(store_sync(store), 0);
+		cr_assert_eq(syscalls.n_folder, 1);
+		cr_assert_eq(store_write(store, given, BUFFER_LEN), 0);
+		cr_assert_eq(store_sync(store), 0);
+		cr_assert_eq(syscalls.n_folder, 1);
+		commit(store);
+		cr_assert_eq(syscalls.n_folder, 2);
+	}
+	store_close(store);
+}
+
+Test(store, what_has_no_synced_name_is_not_synced)
+{
+	struct store *store = open_store("probe");
+
+	begin(store);
+	syscalls.folder_error = EIO;
+	cr_assert_eq(store_sync(store), -EIO);
+	cr_assert_eq(store_unsynced(store), 5);
+	store_close(store);
+}
+
+Test(store, a_sync_that_failed_is_not_tried_again)
+{
+	struct store *store = open_store("probe");
+
+	begin(store);
+	syscalls.fdatasync_error = EIO;
+	cr_assert_eq(store_sync(store), -EIO);
+	syscalls.fdatasync_error = 0;
+	cr_assert_eq(store_sync(store), -EIO);
+	cr_assert_eq(store_unsynced(store), 5);
+	cr_assert_eq(syscalls.n_fdatasync, 1);
+	store_abandon(store);
+	begin(store);
+	cr_assert_eq(store_sync(store), 0, "another file");
+	store_close(store);
+}
+
 Test(store, tells_under_which_name_the_last_file_lies)
 {
 	struct store *store = open_store("probe");
