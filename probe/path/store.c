@@ -191,17 +191,29 @@ int store_flush(struct store *store)
 	return write_from(store, store->written);
 }
 
+/* Without a name in the folder nothing of the file is there. */
+static int sync_name(struct store *store)
+{
+	const int ret = fsync(store->folder.fd) ? -errno : 0;
+
+	if (!ret)
+		store->has_name = true;
+	else if (!store->has_name)
+		store->synced = 0;
+	return ret;
+}
+
 int store_sync(struct store *store)
 {
 	if (store->sync_error || store->synced == store->written)
 		return store->sync_error;
-	if (fdatasync(store->fd) || (!store->has_name && fsync(store->folder.fd))) {
-		store->sync_error = -errno;
-		return store->sync_error;
-	}
-	store->has_name = true;
-	store->synced = store->written;
-	return 0;
+	int ret = fdatasync(store->fd) ? -errno : 0;
+	if (!ret && !store->has_name)
+		ret = sync_name(store);
+	if (!ret)
+		store->synced = store->written;
+	store->sync_error = ret;
+	return ret;
 }
 
 uint64_t store_taken(const struct store *store)
@@ -300,10 +312,9 @@ int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct
 		return err_set(err, ret, "cannot complete %s: %s", store->part, strerror(-ret));
 	}
 	end_file(store);
-	if (fsync(store->folder.fd))
-		return err_set(err, -errno, "cannot sync the folder of %s: %s", store->part,
-			       strerror(errno));
-	return 0;
+	if ((ret = sync_name(store)))
+		err_set(err, ret, "cannot sync the folder of %s: %s", store->part, strerror(-ret));
+	return ret;
 }
 
 void store_abandon(struct store *store)
@@ -313,6 +324,7 @@ void store_abandon(struct store *store)
 	store_folder_trim(store->fd);
 	if (store_folder_rename(&store->folder, store->part, "", "trunc", store->last))
 		store->last[0] = 0; /* the next store_open does it */
+	(void)sync_name(store); /* else that does it again */
 	end_file(store);
 }
 

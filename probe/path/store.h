@@ -75,9 +75,10 @@ uint64_t store_unsynced(const struct store *store);
 /* Flushes, syncs, renames to the final name, syncs the folder. start_ns: of the earliest packet, by
  * which the file is found; a packet that came late may be earlier than what began the file. On
  * failure the file is abandoned; when only the folder could not be synced it has its final name,
- * which a power failure may undo. */
+ * which a power failure may undo; all of it is then unsynced if no store_sync was before. */
 int store_commit(struct store *store, uint64_t start_ns, uint64_t end_ns, struct err *err);
-/* Keeps what was written under its trunc name, unsynced. Without an open file does nothing. */
+/* Keeps what was written under its trunc name, and syncs that name alone. Without an open file does
+ * nothing. */
 void store_abandon(struct store *store);
 /* Name under which the last file came to lie in the folder; "": it is not there, or under its part
  * name. Lent until the next call. */

@@ -1,7 +1,6 @@
 #include "run/output.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,18 +188,6 @@ static bool begin_file(struct output *o, uint32_t session, uint64_t time_ns, int
 	return !ret;
 }
 
-/* What is written of the file may not be on the disk. */
-static void suspect(struct output *o, int error)
-{
-	const uint64_t bytes = store_unsynced(o->store);
-
-	output_file_make_room(o, error);
-	stats_add(&o->tools->counted->bytes_suspect, bytes);
-	log_line("cannot sync a file in %s: %s; its last %" PRIu64
-		 " bytes may be lost: it keeps a trunc name, and another is begun",
-		 o->tools->config.dir, strerror(-error), bytes);
-}
-
 void output_end_file(struct output *o)
 {
 	struct err err;
@@ -216,7 +203,8 @@ void output_end_file(struct output *o)
 			   o->latest_ns + (uint64_t)o->offset_ns, &err);
 	output_file_tell(o, ret != 0);
 	if (ret) {
-		suspect(o, ret);
+		output_file_make_room(o, ret);
+		output_file_suspect(o, err.text);
 	} else {
 		stats_add(&o->tools->counted->files, 1);
 		for (uint32_t i = 0; i < o->n_sessions; i++)
@@ -248,13 +236,12 @@ static void sync_file(struct output *o)
 
 	if (!ret)
 		return;
-	suspect(o, ret);
+	output_file_make_room(o, ret);
 	if ((ret = output_file_statistics(o, false)) || (ret = output_file_finish(o))) {
 		output_file_fail(o, ret, "finish");
 		return;
 	}
-	store_abandon(o->store);
-	output_file_tell(o, true);
+	output_file_abandon(o);
 	output_file_forget(o);
 }
 

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +117,29 @@ static void report_failure(struct output *o, int error, const char *doing)
 	o->is_failing = true;
 }
 
+void output_file_suspect(struct output *o, const char *why)
+{
+	const char *const name = store_last(o->store);
+	const uint64_t bytes = store_unsynced(o->store);
+
+	stats_add(&o->tools->counted->bytes_suspect, bytes);
+	log_line("%s in %s; %" PRIu64 " of its bytes may be lost; %s%s", why, o->tools->config.dir,
+		 bytes, *name ? "it lies there as " : "the next start renames it", name);
+}
+
+void output_file_abandon(struct output *o)
+{
+	const int error = store_sync(o->store);
+	char why[128];
+
+	store_abandon(o->store);
+	output_file_tell(o, true);
+	if (!error)
+		return;
+	(void)snprintf(why, sizeof(why), "cannot sync a file: %s", strerror(-error));
+	output_file_suspect(o, why);
+}
+
 void output_file_fail(struct output *o, int error, const char *doing)
 {
 	report_failure(o, error, doing);
@@ -123,12 +148,10 @@ void output_file_fail(struct output *o, int error, const char *doing)
 	if (o->pack)
 		output_file_settle(o);
 	lose_waiting(o);
-	if (o->store && o->has_kept) {
-		store_abandon(o->store);
-		output_file_tell(o, true);
-	} else if (o->store) {
+	if (o->store && o->has_kept)
+		output_file_abandon(o);
+	else if (o->store)
 		store_discard(o->store);
-	}
 	output_file_forget(o);
 }
 

@@ -94,6 +94,10 @@ static inline bool output_has_waiting(struct output *o)
 /* The current file takes nothing more: what was not written of it is lost. The rest is kept under
  * its trunc name, if there is any. */
 void output_file_fail(struct output *o, int error, const char *doing);
+/* Keeps what is written under its trunc name, synced; what could not be is suspect. */
+void output_file_abandon(struct output *o);
+/* Counts and says what may not be on the disk of a file that has just ended. */
+void output_file_suspect(struct output *o, const char *why);
 /* Asks for space where the error is a lack of it. */
 void output_file_make_room(struct output *o, int error);
 /* The packet found no file. */

@@ -856,6 +856,7 @@ Test(output, file_that_cannot_be_synced_is_suspect_and_another_begun)
 		output_tick(output, START_NS + i * SECOND_NS);
 	cr_assert_eq(syscalls.n_fdatasync, 1, "never again");
 	cr_assert_gt(stats->writer[0].bytes_suspect, 65536);
+	cr_assert_eq(stats->writer[0].bytes_suspect, stats->writer[0].bytes_out, "with its end");
 	syscalls.fdatasync_error = 0;
 	for (unsigned i = 0; i < 10; i++)
 		put_at(START_NS + 7 * SECOND_NS, 0, OFFSET_NS);
@@ -1182,6 +1183,75 @@ Test(output, plain_file_over_the_limit_is_an_io_error_and_what_was_kept_is_reada
 Test(output, sealed_file_over_the_limit_is_an_io_error_and_what_was_kept_is_readable)
 {
 	fill_limited_file(1);
+}
+
+Test(output, what_a_write_error_leaves_is_synced)
+{
+	fill_limited_file(0);
+	cr_assert_eq(syscalls.n_fdatasync, 1);
+	cr_assert_geq(syscalls.n_folder, 2, "its part name and its trunc name");
+	cr_assert_eq(stats->writer[0].bytes_suspect, 0);
+}
+
+Test(output, what_a_write_error_leaves_unsynced_is_suspect)
+{
+	syscalls.fdatasync_error = EIO;
+	fill_limited_file(0);
+	cr_assert_eq(stats->writer[0].bytes_suspect, stats->writer[0].bytes_out);
+	cr_assert_gt(stats->writer[0].bytes_suspect, 0);
+}
+
+/* An end that fails is called what it is, with where the file lies and what of it may be lost. */
+static void assert_end_says(const char *wanted, bool all_suspect)
+{
+	char path[64], text[1024];
+
+	(void)snprintf(path, sizeof(path), "%s/.said", dir);
+	FILE *const said = freopen(path, "w+", stderr);
+	cr_assert_not_null(said);
+	output_end_file(output);
+	rewind(said);
+	cr_assert(fgets(text, sizeof(text), said) && strstr(text, wanted), "%s", text);
+	cr_assert_eq(stats->writer[0].bytes_suspect, all_suspect ? stats->writer[0].bytes_out : 0);
+	cr_assert_eq(stats->writer[0].files, 0);
+	cr_assert_eq(fate(FATE_KEPT), sent);
+}
+
+#define PART_OF_1 ".probe_000001_20261121T230254Z.part"
+#define NAME_OF_1 "probe_000001_20261121T230254Z_20261121T230254Z.pcapng.zst"
+
+Test(output, end_that_cannot_be_synced_is_said)
+{
+	char wanted[256];
+
+	open_output(0);
+	put(10);
+	syscalls.fsync_error = EIO;
+	(void)snprintf(wanted, sizeof(wanted), "cannot complete " PART_OF_1 ": %s in %s; ",
+		       strerror(EIO), dir);
+	assert_end_says(wanted, true);
+}
+
+Test(output, end_that_cannot_be_renamed_is_said)
+{
+	char path[256];
+
+	open_output(0);
+	put(10);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_OF_1, dir);
+	FILE *const other = fopen(path, "w");
+	cr_assert(other && !fclose(other));
+	assert_end_says("; 0 of its bytes may be lost; it lies there as "
+			"probe_000001_20261121T230254Z_trunc.pcapng.zst",
+			false);
+}
+
+Test(output, end_whose_name_cannot_be_synced_is_said)
+{
+	open_output(0);
+	put(10);
+	syscalls.folder_error = EIO;
+	assert_end_says("cannot sync the folder of " PART_OF_1, true);
 }
 
 Test(output, after_a_failure_a_new_file_is_tried_after_a_second)
