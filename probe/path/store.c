@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,8 @@ struct store {
 	char part[NAME_MAX + 1];
 	bool is_direct, refuses_direct; /* of fd: what is written now goes past the page cache */
 	bool refuses_allocation;
-	bool has_name;  /* part of fd outlasts a power failure */
-	int sync_error; /* of the first sync that failed */
+	bool has_name;                       /* part of fd outlasts a power failure */
+	int sync_error;                      /* of the first sync that failed */
 	uint64_t written, synced, allocated; /* all from the file's start */
 	/*
 	 *   | whole buffers, written | written | taken |           |
@@ -261,7 +262,6 @@ static int create_part(struct store *store, struct err *err)
 			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (store->fd < 0)
 		return err_set(err, -errno, "cannot create %s: %s", store->part, strerror(errno));
-	store->folder.next_sequence++;
 	store_index_begin(&store->index, store->part);
 	if (!lock_part(store)) {
 		end_file(store); /* the next one has another number */
@@ -278,7 +278,7 @@ int store_begin(struct store *store, uint64_t start_ns, struct err *err)
 	assert(store->fd < 0);
 	format_time(start, start_ns);
 	(void)snprintf(store->part, sizeof(store->part), ".%s_%06u_%s" PART, store->folder.name,
-		       store->folder.next_sequence, start);
+		       atomic_fetch_add(store->folder.highest, 1) + 1, start);
 	store->buffer = aligned_alloc(STORE_BLOCK, store->buffer_len);
 	if (!store->buffer)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -323,8 +323,8 @@ void store_abandon(struct store *store)
 		return;
 	store_folder_trim(store->fd);
 	if (store_folder_rename(&store->folder, store->part, "", "trunc", store->last))
-		store->last[0] = 0; /* the next store_open does it */
-	(void)sync_name(store); /* else that does it again */
+		store->last[0] = 0; /* the next start does it */
+	(void)sync_name(store);     /* else that start does it again */
 	end_file(store);
 }
 

@@ -7,8 +7,8 @@
  *   NAME_000007_20261121T230254Z_trunc.pcapng.zst.age  left by a crash or an I/O error
  *
  * Called by one writer thread. Knows no format: bytes in, files out. Times are nanoseconds since
- * 1970; in names they are UTC seconds. Sequence numbers begin at 1 and go on where the
- * folder's highest left off.
+ * 1970; in names they are UTC seconds. All stores of a folder take their sequence numbers from one
+ * count, that of the files begun in it; it goes on behind the highest that is there at the start.
  *
  * Bytes gather in a buffer of its own and go to the disk by whole buffers past the page cache
  * (O_DIRECT), into space allocated ahead; where the file system refuses either, without. The tail
@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,9 +28,10 @@ struct store_config {
 	const char *dir;    /* must exist and be writable */
 	const char *name;   /* [A-Za-z0-9.:-]+, no '_', no '.' in front, at most 64 characters */
 	const char *suffix; /* ".pcapng.zst.age" or ".pcapng.zst" */
-	bool recover_all_names; /* once at start: also what runs under other NAMEs left */
-	bool is_shared;         /* another store may have this NAME yet: its open file is let be */
-	size_t buffer_len;      /* a multiple of STORE_BLOCK */
+	bool recover_all_names;    /* once at start: also what runs under other NAMEs left */
+	bool is_late;              /* such a one has read the folder: it is not read again */
+	_Atomic uint32_t *highest; /* sequence number in the folder; of all its stores, lent */
+	size_t buffer_len;         /* a multiple of STORE_BLOCK */
 };
 
 /* What O_DIRECT wants offsets, lengths and memory to be multiples of; more than most disks ask. */
@@ -41,10 +43,9 @@ struct store_config {
 
 struct store;
 
-/* Finds the next sequence number; renames what an earlier run of this NAME left unfinished, with
- * the suffix that its first bytes tell; an empty file gets this store's. -EBUSY:
- * another process is writing a file of this NAME, which is not shared. config's strings are copied.
- */
+/* Unless late: raises highest to what is there; renames what an earlier run of this NAME left
+ * unfinished, with the suffix that its first bytes tell; an empty file gets this store's. -EBUSY:
+ * another process is writing a file of this NAME. config's strings are copied. */
 int store_open(struct store **out, const struct store_config *config, struct err *err);
 /* Abandons an unfinished file. Takes NULL. */
 void store_close(struct store *store);

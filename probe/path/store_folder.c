@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "path/catalogue.h"
 #include "path/store_index.h"
 
-#define PART     ".part"
-#define AGE_LINE "age-encryption.org/v1\n" /* begins each encrypted file */
+#define PART         ".part"
+#define SEQUENCE_MAX 999999999u                /* a file each second for 31 years */
+#define AGE_LINE     "age-encryption.org/v1\n" /* begins each encrypted file */
 
 /* NAME_000007_20261121T230254Z out of .NAME_000007_20261121T230254Z.part */
 static int stem_len(const char *part)
@@ -28,9 +30,8 @@ static int stem_len(const char *part)
 static int rename_part(const struct store_folder *folder, const char *part, const char *start,
 		       const char *end, const char *suffix, char name[static NAME_MAX + 1])
 {
-	const int len =
-		snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s", stem_len(part) - (int)strlen(start),
-			 part + 1, start, end, suffix);
+	const int len = snprintf(name, NAME_MAX + 1, "%.*s%s_%s%s",
+				 stem_len(part) - (int)strlen(start), part + 1, start, end, suffix);
 
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
@@ -46,35 +47,6 @@ int store_folder_rename(const struct store_folder *folder, const char *part, con
 			const char *end, char name[static NAME_MAX + 1])
 {
 	return rename_part(folder, part, start, end, folder->suffix, name);
-}
-
-/* Reads NAME_<digits>_ at the front of a file name. */
-static bool parse_sequence(const struct store_folder *folder, const char *file, uint32_t *out)
-{
-	const size_t len = strlen(folder->name);
-	char *end;
-
-	if (strncmp(file, folder->name, len) || file[len] != '_' ||
-	    !isdigit((unsigned char)file[len + 1]))
-		return false;
-	errno = 0;
-	const unsigned long sequence = strtoul(file + len + 1, &end, 10);
-	if (errno || sequence >= UINT32_MAX || *end != '_')
-		return false;
-	*out = (uint32_t)sequence;
-	return true;
-}
-
-/* .NAME_000007_20261121T230254Z.part, whatever the NAME. */
-static bool is_part(const char *file)
-{
-	unsigned sequence, day, second;
-	int end = 0;
-
-	return file[0] == '.' &&
-	       sscanf(file + 1, "%*[A-Za-z0-9.:-]_%u_%8uT%6uZ" PART "%n", &sequence, &day, &second,
-		      &end) == 3 &&
-	       end && !file[1 + end];
 }
 
 void store_folder_trim(int fd)
@@ -136,8 +108,8 @@ static int recover_part(struct store_folder *folder, const char *part, struct er
 	return ret;
 }
 
-/* Of a session that may never come again, or of one that had this NAME and ends its file later.
- * What is being written is locked; where locks do not work, nothing tells. */
+/* Of a session that may never come again. What is being written is locked; where locks do not work,
+ * nothing tells. */
 static void recover_unless_written(struct store_folder *folder, const char *part)
 {
 	const int fd = openat(folder->fd, part, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -153,10 +125,41 @@ static void recover_unless_written(struct store_folder *folder, const char *part
 static void sweep(const struct store_folder *folder, const struct store_config *config,
 		  const char *file)
 {
-	uint32_t ignored;
+	const size_t len = strlen(folder->name);
 
-	if (config->recover_all_names || parse_sequence(folder, file + 1, &ignored))
+	if (config->recover_all_names ||
+	    (!strncmp(file + 1, folder->name, len) && file[1 + len] == '_'))
 		store_index_sweep(folder->fd, file);
+}
+
+/* Numbers that no probe comes to must not be the folder's last ones. */
+static void raise_highest(struct store_folder *folder, uint32_t sequence)
+{
+	uint32_t highest = atomic_load(folder->highest);
+
+	while (sequence <= SEQUENCE_MAX && sequence > highest &&
+	       !atomic_compare_exchange_weak(folder->highest, &highest, sequence))
+		;
+}
+
+static int read_name(struct store_folder *folder, const struct store_config *config,
+		     const char *file, struct err *err)
+{
+	struct catalogue_file found;
+
+	if (!catalogue_parse(&found, file)) {
+		if (file[0] == '.')
+			sweep(folder, config, file);
+		return 0;
+	}
+	raise_highest(folder, found.sequence);
+	if (found.kind != CATALOGUE_OPEN)
+		return 0;
+	if (!strcmp(found.name, folder->name))
+		return recover_part(folder, file, err);
+	if (config->recover_all_names)
+		recover_unless_written(folder, file);
+	return 0;
 }
 
 static int read_folder(struct store_folder *folder, DIR *dir, const struct store_config *config,
@@ -165,22 +168,7 @@ static int read_folder(struct store_folder *folder, DIR *dir, const struct store
 	const struct dirent *entry;
 
 	while (errno = 0, (entry = readdir(dir))) {
-		const char *file = entry->d_name;
-		const bool part = is_part(file);
-		uint32_t sequence;
-
-		if (file[0] == '.' && !part)
-			sweep(folder, config, file);
-		if (!parse_sequence(folder, part ? file + 1 : file, &sequence)) {
-			if (part && config->recover_all_names)
-				recover_unless_written(folder, file);
-			continue;
-		}
-		if (sequence >= folder->next_sequence)
-			folder->next_sequence = sequence + 1;
-		if (part && config->is_shared)
-			recover_unless_written(folder, file);
-		const int ret = part && !config->is_shared ? recover_part(folder, file, err) : 0;
+		const int ret = read_name(folder, config, entry->d_name, err);
 		if (ret)
 			return ret;
 	}
@@ -245,14 +233,14 @@ int store_folder_open(struct store_folder *folder, const struct store_config *co
 {
 	struct err cause;
 
-	*folder = (struct store_folder){.fd = -1, .next_sequence = 1};
+	*folder = (struct store_folder){.fd = -1, .highest = config->highest};
 	int ret = check_config(config, err);
 	if (ret)
 		return ret;
 	(void)strcpy(folder->name, config->name); /* their lengths are checked */
 	(void)strcpy(folder->suffix, config->suffix);
 	ret = open_writable(config->dir, &folder->fd, err);
-	if (ret)
+	if (ret || config->is_late)
 		return ret;
 	ret = scan_folder(folder, config, &cause);
 	if (ret)

@@ -9,6 +9,7 @@
 #include "path/store.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define STORE_NAME_MAX 64
@@ -16,11 +17,12 @@
 struct store_folder {
 	int fd; /* -1: not open */
 	char name[STORE_NAME_MAX + 1], suffix[32];
-	uint32_t next_sequence, n_recovered;
+	_Atomic uint32_t *highest;
+	uint32_t n_recovered;
 };
 
-/* As store_open; what earlier runs left is then renamed, and the next sequence number known. After
- * an error only close. */
+/* As store_open; what earlier runs left is then renamed, and the highest sequence number known.
+ * After an error only close. */
 int store_folder_open(struct store_folder *folder, const struct store_config *config,
 		      struct err *err);
 void store_folder_close(struct store_folder *folder);

@@ -250,6 +250,7 @@ int engine_open(struct engine **out, const struct engine_config *config, struct 
 	e->config.output.names = write_names;
 	e->config.output.disk_full = make_room;
 	e->config.output.arg = e;
+	e->config.output.highest = &e->highest;
 	int ret = open_evidence(e, err);
 	if (ret)
 		goto fail;

@@ -20,6 +20,7 @@ struct engine {
 	struct bell bell;         /* rung by workers that ask and by threads that end */
 	_Atomic uint64_t stop_at; /* frames lent after which every worker ends */
 	_Atomic int64_t offset_ns;
+	_Atomic uint32_t highest;  /* sequence number of a file */
 	_Atomic uint64_t policies; /* how often they were set */
 	bool has_old_policies;     /* which workers may use */
 	/* Live: one for all workers. Of files: one each, and the mutex orders what they publish. */

@@ -137,7 +137,8 @@ static int open_store(struct output *o, const char *name, bool is_first, struct 
 					    .suffix = o->settings.n_recipients ? ".pcapng.zst.age"
 									       : ".pcapng.zst",
 					    .recover_all_names = is_first,
-					    .is_shared = o->is_named_by_session,
+					    .is_late = o->is_named_by_session,
+					    .highest = c->highest,
 					    .buffer_len = c->buffer_len};
 	struct store *before = o->store;
 	const int ret = store_open(&o->store, &config, err);

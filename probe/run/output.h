@@ -43,6 +43,7 @@ struct output_settings {
 struct output_config {
 	uint32_t writer; /* whose outputs these are: its statistics */
 	const char *dir;
+	_Atomic uint32_t *highest; /* sequence number in dir; of all writers, see store.h; lent */
 	struct packer_config pack;
 	size_t buffer_len; /* of bytes to be written, for each open file; see store.h */
 	struct output_settings settings[OUTPUT_STORES_MAX]; /* by store */
@@ -99,7 +100,7 @@ struct output_place {
 	bool is_first;     /* it also recovers what earlier runs left under any name */
 };
 
-/* tools lasts longer. */
+/* tools lasts longer. The first output with a name comes before those without. */
 int output_open(struct output **out, struct output_tools *tools, const struct output_place *place,
 		struct err *err);
 /* Seals an open file. Takes NULL. */

@@ -388,7 +388,7 @@ Test(engine, split_gives_each_session_its_file)
 	cr_assert_eq(n_files, 2);
 	for (unsigned f = 0; f < 2; f++) {
 		char name[32];
-		(void)snprintf(name, sizeof(name), "10.0.0.%u-42_000001_", f + 1);
+		(void)snprintf(name, sizeof(name), "10.0.0.%u-42_00000%u_", f + 1, f + 1);
 		cr_assert(!strncmp(files[f].name, name, strlen(name)), "%s", files[f].name);
 		cr_assert_eq(files[f].n, 500);
 		for (unsigned i = 0; i < files[f].n; i++)

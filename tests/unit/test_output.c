@@ -29,6 +29,7 @@
 #define FRAME_LEN  4096
 #define BUFFER_LEN 16384
 
+static _Atomic uint32_t highest;
 static char dir[] = "/tmp/test_output_XXXXXX";
 static struct seal_recipient recipient;
 static struct output_config config;
@@ -80,6 +81,7 @@ static void prepare(void)
 	stats->n_sessions = SESSIONS;
 	config = (struct output_config){
 		.dir = dir,
+		.highest = &highest,
 		.buffer_len = BUFFER_LEN,
 		.pack = {.frame_len = FRAME_LEN,
 			 .level = 1,
@@ -1088,8 +1090,8 @@ Test(output, each_store_has_its_settings)
 	output_end_file(output);
 	read_back();
 	cr_assert_eq(n_files, 3);
-	cr_assert(strstr(files[0].name, "10.0.0.0-42_000001") && strstr(files[0].name, ".age"));
-	cr_assert(strstr(files[1].name, "10.0.0.0-42_000002") && !strstr(files[1].name, ".age"));
+	cr_assert(strstr(files[0].name, "10.0.0.0-42_000002") && strstr(files[0].name, ".age"));
+	cr_assert(strstr(files[1].name, "10.0.0.0-42_000003") && !strstr(files[1].name, ".age"));
 	cr_assert(strstr(files[2].name, "probe_000001") && !strstr(files[2].name, ".age"));
 }
 

@@ -23,6 +23,7 @@
 #define START_NS   UINT64_C(1795302174123456789) /* 2026-11-21T23:02:54Z */
 #define END_NS     (START_NS + UINT64_C(300000000000))
 
+static _Atomic uint32_t highest;
 static char dir[] = "/tmp/test_store_XXXXXX";
 
 static void make_dir(void)
@@ -45,6 +46,7 @@ static struct store *open_any_store(const char *name, bool is_first)
 	const struct store_config config = {.dir = dir,
 					    .name = name,
 					    .suffix = SUFFIX,
+					    .highest = &highest,
 					    .buffer_len = BUFFER_LEN,
 					    .recover_all_names = is_first};
 	struct store *store;
@@ -66,8 +68,11 @@ static struct store *open_first_store(const char *name)
 
 static int try_open(const char *name, const char *folder)
 {
-	const struct store_config config = {
-		.dir = folder, .name = name, .suffix = SUFFIX, .buffer_len = BUFFER_LEN};
+	const struct store_config config = {.dir = folder,
+					    .name = name,
+					    .suffix = SUFFIX,
+					    .highest = &highest,
+					    .buffer_len = BUFFER_LEN};
 	struct store *store = NULL;
 	struct err err;
 	const int ret = store_open(&store, &config, &err);
@@ -158,12 +163,29 @@ Test(store, sequence_numbers_go_on_where_the_highest_left_off)
 	store_close(store);
 	touch("probe_000041_20261121T230254Z_trunc" SUFFIX);
 	touch("other_000099_20261121T230254Z_trunc" SUFFIX);
+	touch("other_1000000000_20261121T230254Z_trunc" SUFFIX); /* no probe comes to it */
+	touch("probe_4294967294_20261121T230254Z_trunc" SUFFIX);
+	touch("probe_000100_notes");
 	touch("probe_99999999999999999999_x");
 	touch("probe_12x_y");
 	store = open_store("probe");
 	begin(store);
-	cr_assert(exists(".probe_000042_20261121T230254Z.part"));
+	cr_assert(exists(".probe_000100_20261121T230254Z.part"));
 	store_close(store);
+}
+
+Test(store, all_stores_of_a_folder_have_one_count)
+{
+	struct store *a = open_store("a"), *b = open_store("b");
+
+	begin(a);
+	begin(b);
+	commit(a);
+	begin(a);
+	cr_expect(exists(".b_000002_20261121T230254Z.part"));
+	cr_expect(exists(".a_000003_20261121T230254Z.part"));
+	store_close(a);
+	store_close(b);
 }
 
 Test(store, an_abandoned_file_keeps_its_bytes_under_a_trunc_name)
@@ -227,6 +249,7 @@ Test(store, what_is_left_gets_the_suffix_of_what_it_is)
 	const struct store_config config = {.dir = dir,
 					    .name = "probe",
 					    .suffix = ".pcapng.zst",
+					    .highest = &highest,
 					    .buffer_len = BUFFER_LEN,
 					    .recover_all_names = true};
 	struct store *store;
@@ -302,19 +325,28 @@ Test(store, a_file_that_is_renamed_before_it_is_locked_is_not_written)
 	store_close(store);
 }
 
-/* Sessions swap their NAMEs: each ends its file later. */
-Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
+static struct store *open_late_store(const char *name)
 {
 	const struct store_config config = {.dir = dir,
-					    .name = "amf",
+					    .name = name,
 					    .suffix = SUFFIX,
 					    .buffer_len = BUFFER_LEN,
-					    .is_shared = true};
-	struct store *before = open_store("amf"), *store;
+					    .highest = &highest,
+					    .is_late = true};
+	struct store *store;
 	struct err err;
 
-	begin(before);
 	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
+	return store;
+}
+
+/* Sessions swap their NAMEs: each ends its file later. */
+Test(store, a_late_one_can_have_a_name_under_which_another_still_writes)
+{
+	struct store *before = open_store("amf"), *store;
+
+	begin(before);
+	store = open_late_store("amf");
 	begin(store);
 	cr_expect(exists(".amf_000001_20261121T230254Z.part"));
 	cr_expect(exists(".amf_000002_20261121T230254Z.part"));
@@ -324,19 +356,15 @@ Test(store, a_shared_name_can_be_had_while_another_still_writes_under_it)
 	store_close(before);
 }
 
-Test(store, what_a_killed_run_left_under_a_shared_name_is_renamed)
+Test(store, a_late_one_goes_on_with_the_count_and_reads_no_folder)
 {
-	const struct store_config config = {.dir = dir,
-					    .name = "amf",
-					    .suffix = SUFFIX,
-					    .buffer_len = BUFFER_LEN,
-					    .is_shared = true};
-	struct store *store;
-	struct err err;
-
-	touch(".amf_000001_20261121T230254Z.part");
-	cr_assert_eq(store_open(&store, &config, &err), 0, "%s", err.text);
-	cr_expect(exists("amf_000001_20261121T230254Z_trunc" SUFFIX));
+	touch("amf_000007_20261121T230254Z_trunc" SUFFIX);
+	store_close(open_first_store("probe"));
+	touch(".amf_000009_20261121T230254Z.part");
+	struct store *store = open_late_store("amf");
+	begin(store);
+	cr_expect(exists(".amf_000008_20261121T230254Z.part"));
+	cr_expect(exists(".amf_000009_20261121T230254Z.part"));
 	store_close(store);
 }
 

@@ -14,6 +14,7 @@
 #define PART     ".probe_000001_20261121T230254Z.part"
 #define INDEX    PART ".index"
 
+static _Atomic uint32_t highest;
 static char dir[] = "/tmp/test_store_index_XXXXXX";
 
 static void make_dir(void)
@@ -56,6 +57,7 @@ static struct store *open_store(const char *name, bool is_first)
 {
 	const struct store_config config = {.dir = dir,
 					    .name = name,
+					    .highest = &highest,
 					    .suffix = ".pcapng.zst.age",
 					    .buffer_len = 4 * STORE_BLOCK,
 					    .recover_all_names = is_first};

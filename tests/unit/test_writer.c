@@ -17,6 +17,7 @@
 #define FILES_MAX 16
 
 /* The test plays the workers. */
+static _Atomic uint32_t highest;
 static char dir[] = "/tmp/test_writer_XXXXXX";
 static struct stats *stats;
 static struct bell control, workers;
@@ -62,6 +63,7 @@ static void start(bool is_live)
 					     .stores = (const char *const[]){"vxprobe"},
 					     .stats = stats,
 					     .output = {.dir = dir,
+							.highest = &highest,
 							.buffer_len = 64 << 10,
 							.pack = {.frame_len = 65536,
 								 .level = 1,
