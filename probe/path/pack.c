@@ -13,8 +13,6 @@
 #include "path/pack_index.h"
 #include "path/pack_keys.h"
 
-/* Longest interface block that this probe writes: texts of 64, 384 and 160 bytes, fixed fields. */
-#define DEFINITION_MAX 768
 /* A tail grows by a quarter. */
 #define TAIL_SPARE 4
 /* Shortest interface block (draft-ietf-opsawg-pcapng section 4.2): bounds their number. */
@@ -308,8 +306,7 @@ bool pack_is_exhausted(const struct pack *pack)
 	/* The last blocks are a statistics block per interface block, and shorter than those. */
 	const size_t last_frames = c->definitions_max / c->frame_len + 2;
 
-	return pack->n_frames + last_frames >= c->frames_max ||
-	       pack->definitions_len + DEFINITION_MAX > c->definitions_max;
+	return pack->n_frames + last_frames >= c->frames_max;
 }
 
 size_t pack_pending(const struct pack *pack)

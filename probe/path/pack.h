@@ -23,7 +23,7 @@
 /* Most bytes that a frame holds, pending or read back: what a reader must be able to allocate. */
 #define PACK_FRAME_MAX (64u << 20)
 /* Most that one file's index holds, and a reader takes. 65,536 frames of 1 MiB are 64 GiB of input;
- * 2 MiB are over 5,000 of the longest interface blocks that this probe writes. */
+ * 2 MiB are over 2,000 of the longest interface blocks that this probe writes (1,040 bytes). */
 #define PACK_FRAMES_MAX      65536u
 #define PACK_DEFINITIONS_MAX (2u << 20)
 /* Filters and lists of sessions: 1 KiB for each frame. */
@@ -67,7 +67,7 @@ void pack_close(struct pack *pack);
 /* Appends a block: a packet of time_ns, as block_packet_frame makes it; or a definition (section or
  * interface block), which the index repeats; or another block (statistics). The caller flushes
  * first when pack_is_full. len <= PACK_BLOCK_MAX. A definition that the index has no room for is
- * not added: -ENOMEM, or -ENOBUFS over definitions_max. Of its len bytes the last names_len are a
+ * not added: -ENOMEM, or -ENOBUFS over definitions_max: it is for the next file. Of its len bytes the last names_len are a
  * names block that goes with it: the same frame has it, and the index repeats it while no more than
  * half of it is used, since names must not fill it and so end the file. */
 void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64_t time_ns);
@@ -75,7 +75,7 @@ int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len, siz
 void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
 /* True when frame_len bytes are pending. */
 bool pack_is_full(const struct pack *pack);
-/* True when the index has little room left: end the file, while its last blocks still fit. */
+/* True when the index has room for few more frames: end the file, while its last blocks still fit. */
 bool pack_is_exhausted(const struct pack *pack);
 /* Bytes added since the last flush. */
 size_t pack_pending(const struct pack *pack);

@@ -331,7 +331,8 @@ void output_tick(struct output *o, uint64_t now_ns)
 static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t session)
 {
 	struct output_session *slot = output_slot(o, session);
-	const uint64_t wall_ns = block_packet_time(block) + (uint64_t)o->offset_ns;
+	const uint64_t time_ns = block_packet_time(block);
+	const uint64_t wall_ns = time_ns + (uint64_t)o->offset_ns;
 	struct portion *p;
 	int ret = 0;
 
@@ -340,6 +341,10 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 		return ret;
 	if ((ret = output_file_room(o)))
 		return ret;
+	if (time_ns > o->latest_ns)
+		o->latest_ns = time_ns;
+	if (time_ns < o->earliest_ns)
+		o->earliest_ns = time_ns;
 	const uint64_t drops = block_packet_drops(block) + slot->untold;
 	block_packet_set(block, slot->interface, wall_ns);
 	block_packet_set_drops(block, drops);
@@ -354,6 +359,17 @@ static int add_packet(struct output *o, uint8_t *block, size_t len, uint32_t ses
 	return 0;
 }
 
+/* Without an open file begins one. -EAGAIN: there is none, and who failed has said why. */
+static int add_to_file(struct output *o, uint8_t *block, size_t len, uint32_t session,
+		       int64_t offset_ns)
+{
+	const uint64_t time_ns = block_packet_time(block);
+
+	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns)))
+		return -EAGAIN;
+	return add_packet(o, block, len, session);
+}
+
 void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t session,
 		   int64_t offset_ns)
 {
@@ -363,19 +379,15 @@ void output_packet(struct output *o, uint8_t *block, size_t len, uint32_t sessio
 	if (o->pack && (store_taken(o->store) >= o->settings.rotate_len ||
 			pack_is_exhausted(o->pack) || output_file_has_other_policies(o, time_ns)))
 		output_end_file(o);
-	if (!o->pack && (time_ns < o->retry_ns || !begin_file(o, session, time_ns, offset_ns))) {
-		output_file_lose(o, block, session);
-		return;
+	int ret = add_to_file(o, block, len, session, offset_ns);
+	if (ret == -ENOBUFS && o->pack && o->n_interfaces) { /* the next file's index has room */
+		output_end_file(o);
+		ret = add_to_file(o, block, len, session, offset_ns);
 	}
-	if (time_ns > o->latest_ns)
-		o->latest_ns = time_ns;
-	if (time_ns < o->earliest_ns)
-		o->earliest_ns = time_ns;
-	const int ret = add_packet(o, block, len, session);
-	if (ret) {
+	if (ret && o->pack)
 		output_file_fail(o, ret, "write");
+	if (ret)
 		output_file_lose(o, block, session);
-	}
 }
 
 /* ---- life ---- */

@@ -85,14 +85,14 @@ int output_file_declare(struct output *o, struct output_session *slot, uint32_t 
 					 ? t->config.names(t->config.arg, session, at_ns,
 							   t->definition + len, OUTPUT_NAMES_MAX)
 					 : 0;
-	const int ret = output_file_room(o);
-	if (ret)
+	int ret = output_file_room(o);
+	len += names_len;
+	if (ret || (ret = pack_add_definition(o->pack, t->definition, len, names_len)))
 		return ret;
 	output_session_declare(slot, session, o->n_interfaces++);
 	slot->policy = policy.digest;
-	len += names_len;
 	stats_add(&t->counted->bytes_in, len);
-	return pack_add_definition(o->pack, t->definition, len, names_len);
+	return 0;
 }
 
 int output_file_statistics(struct output *o, bool only_news)

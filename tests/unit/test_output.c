@@ -929,15 +929,17 @@ Test(output, interface_says_by_what_packets_are_kept)
 	cr_expect_str_eq(files[0].interfaces[0].filter, "not port 22");
 }
 
-Test(output, longest_description_fits)
+static void use_longest_texts(void)
 {
 	struct session_labels labels;
 
 	memset(&labels, 'x', sizeof(labels));
 	labels.name[63] = labels.nf[63] = labels.vrf[63] = labels.account[63] = labels.eni[63] = 0;
-	stats_sessions(stats)[0].vni = 0xffffff;
-	memset(&stats_sessions(stats)[0].source, 0xff, 16);
-	stats_set_labels(stats, 0, &labels);
+	for (uint8_t i = 0; i < SESSIONS; i++) {
+		stats_sessions(stats)[i].vni = 0xffffff;
+		memset(&stats_sessions(stats)[i].source, 0xff, 16);
+		stats_set_labels(stats, i, &labels);
+	}
 	policy = (struct describe_policy){.keep = SESSION_HEADERS,
 					  .user_plane = SESSION_COUNT,
 					  .snap_len = 65536,
@@ -946,6 +948,11 @@ Test(output, longest_description_fits)
 					  .until_ns = INT64_MAX};
 	memset(policy.name, 'p', 48);
 	memset(policy.filter, 'f', FILTER_TEXT_MAX);
+}
+
+Test(output, longest_description_fits)
+{
+	use_longest_texts();
 	open_output(0);
 	put_at(START_NS, 0, 0);
 	output_end_file(output);
@@ -1009,6 +1016,38 @@ Test(output, file_ends_by_a_tick_when_nothing_comes)
 	output_tick(output, START_NS + 100 * SECOND_NS);
 	assert_all_there();
 	cr_assert_eq(n_files, 1, "no empty files");
+}
+
+Test(output, session_for_which_the_index_has_no_room_begins_the_next_file)
+{
+	use_longest_texts();
+	stats->is_live = true; /* with a comment */
+	config.pack.definitions_max = 1700;
+	open_output(1);
+	for (size_t len = 0; len <= FILTER_TEXT_MAX; len += 15) {
+		memset(policy.filter, 0, sizeof(policy.filter));
+		memset(policy.filter, 'f', len);
+		put(SESSIONS);
+		output_end_file(output);
+		cr_assert_eq(fate(FATE_KEPT), sent, "a filter of %zu", len);
+	}
+	assert_all_there();
+	cr_assert_eq(files[0].n_interfaces, 2, "with the shortest filter");
+	cr_assert_eq(files[n_files - 1].n_interfaces, 1, "with the longest");
+	cr_assert_eq(files[n_files - 1].n_statistics, 1);
+	cr_assert_eq(fate(FATE_IO_ERROR), 0);
+}
+
+Test(output, session_longer_than_the_index_is_an_io_error)
+{
+	use_longest_texts();
+	config.pack.definitions_max = 600;
+	open_output(1);
+	put(4);
+	cr_assert_eq(fate(FATE_IO_ERROR), 4);
+	output_end_file(output);
+	read_back();
+	cr_assert_eq(n_files, 0);
 }
 
 Test(output, file_ends_when_its_index_is_full)
