@@ -119,6 +119,9 @@ struct block_statistics {
 	char comment[128]; /* written, not read */
 };
 
+/* Longest statistics block: 40 bytes are lengths, types and the like. */
+#define BLOCK_STATISTICS_MAX (sizeof(struct block_statistics) + 40)
+
 /* What an address is called; ::ffff:a.b.c.d is IPv4. */
 struct block_name {
 	struct address address;

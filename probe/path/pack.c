@@ -303,10 +303,14 @@ bool pack_is_full(const struct pack *pack)
 bool pack_is_exhausted(const struct pack *pack)
 {
 	const struct packer_config *c = &pack->packer->config;
-	/* The last blocks are a statistics block per interface block, and shorter than those. */
-	const size_t last_frames = c->definitions_max / c->frame_len + 2;
+	/* Of one statistics block for each interface, besides a frame that was full before. */
+	const size_t statistics =
+		c->definitions_max / INTERFACE_MIN * BLOCK_STATISTICS_MAX / c->frame_len;
+	/* A tick: statistics on top of a full frame, what is left, padding. Then the end:
+	 * statistics, what is left. A packet adds less: two, when its definition fills one. */
+	const size_t last_frames = (1 + statistics + 1 + 1) + (statistics + 1);
 
-	return pack->n_frames + last_frames >= c->frames_max;
+	return pack->n_frames + last_frames > c->frames_max;
 }
 
 size_t pack_pending(const struct pack *pack)

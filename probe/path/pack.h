@@ -5,9 +5,7 @@
  *
  * A frame is cut at a block boundary once it holds frame_len bytes, so each frame begins with a
  * block and can be read alone, given the interface blocks that the index repeats. The seek table is
- * zstd's seekable format 0.1.0 (pack_index.h).
- *
- * The packing half is one writer thread's. The unpacking half runs in vxcap.
+ * zstd's seekable format 0.1.0 (pack_index.h). Packing is a writer thread's, unpacking vxcap's.
  */
 #pragma once
 
@@ -67,15 +65,16 @@ void pack_close(struct pack *pack);
 /* Appends a block: a packet of time_ns, as block_packet_frame makes it; or a definition (section or
  * interface block), which the index repeats; or another block (statistics). The caller flushes
  * first when pack_is_full. len <= PACK_BLOCK_MAX. A definition that the index has no room for is
- * not added: -ENOMEM, or -ENOBUFS over definitions_max: it is for the next file. Of its len bytes the last names_len are a
- * names block that goes with it: the same frame has it, and the index repeats it while no more than
- * half of it is used, since names must not fill it and so end the file. */
+ * not added: -ENOMEM; over definitions_max -ENOBUFS: it is for the next file. Of its len bytes the
+ * last names_len are a names block that goes with it: the same frame has it, and the index repeats
+ * it while no more than half of it is used, since names must not fill it and so end the file. */
 void pack_add_packet(struct pack *pack, const uint8_t *block, size_t len, uint64_t time_ns);
 int pack_add_definition(struct pack *pack, const uint8_t *block, size_t len, size_t names_len);
 void pack_add_other(struct pack *pack, const uint8_t *block, size_t len);
 /* True when frame_len bytes are pending. */
 bool pack_is_full(const struct pack *pack);
-/* True when the index has room for few more frames: end the file, while its last blocks still fit. */
+/* True when the index has little room left: end the file, while its last blocks still fit. To be
+ * asked before each packet and each tick (statistics, flush, padding). */
 bool pack_is_exhausted(const struct pack *pack);
 /* Bytes added since the last flush. */
 size_t pack_pending(const struct pack *pack);

@@ -307,7 +307,7 @@ void output_tick(struct output *o, uint64_t now_ns)
 		return;
 	if (!store_unsynced(o->store))
 		o->unsynced_ns = now_ns;
-	if (is_over(s->rotate_ns, o->started_ns, now_ns)) {
+	if (is_over(s->rotate_ns, o->started_ns, now_ns) || pack_is_exhausted(o->pack)) {
 		output_end_file(o);
 		return;
 	}

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "path/block.h"
 #include "run/stats.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 #include <stdint.h>
 
 #define OUTPUT_PORTIONS       4
-#define OUTPUT_STATISTICS_LEN 256
+#define OUTPUT_STATISTICS_LEN BLOCK_STATISTICS_MAX
 #define OUTPUT_NOT_DECLARED   UINT32_MAX
 
 /* Packets lost by the worker, which found no empty chunk, and by the writer. */

@@ -245,6 +245,15 @@ Test(block, interface_and_statistics_are_read_back)
 	block_reader_close(reader);
 }
 
+Test(block, longest_statistics_block_is_as_long_as_is_said)
+{
+	uint8_t block[2 * BLOCK_STATISTICS_MAX];
+	struct block_statistics s = {0};
+
+	memset(s.comment, 'c', sizeof(s.comment) - 1);
+	cr_assert_eq(block_statistics(block, sizeof(block), &s), BLOCK_STATISTICS_MAX);
+}
+
 Test(block, writers_return_0_for_what_does_not_fit)
 {
 	const struct block_interface i = {.name = "a name", .description = "a description"};

@@ -1052,12 +1052,35 @@ Test(output, session_longer_than_the_index_is_an_io_error)
 
 Test(output, file_ends_when_its_index_is_full)
 {
+	config.pack.definitions_max = 1024; /* statistics fill two frames at most */
 	config.pack.frames_max = 32;
 	open_output(1);
 	put(2000); /* 125 frames */
 	output_end_file(output);
 	assert_all_there();
 	cr_assert_gt(n_files, 3);
+}
+
+/* A full frame at a time, then silence in which a tick tells, writes and pads it. */
+Test(output, index_has_room_for_what_a_tick_and_the_end_add)
+{
+	config.pack.definitions_max = 350; /* of one session: statistics fill no frame */
+	config.settings[0].flush_ns = 2 * SECOND_NS;
+	config.settings[0].statistics_ns = 2 * SECOND_NS;
+	for (config.pack.frames_max = 12; config.pack.frames_max < 15; config.pack.frames_max++) {
+		open_output(1);
+		for (unsigned i = 0; i < 12 * 15; i++) {
+			put_at(START_NS + sent / 15 * 10 * SECOND_NS, 0, OFFSET_NS);
+			if (sent % 15 == 0)
+				output_tick(output, START_NS + (sent / 15 * 10 - 7) * SECOND_NS);
+		}
+		output_close(output);
+		output_tools_close(tools);
+		output = NULL;
+		tools = NULL;
+	}
+	assert_all_there();
+	cr_assert_gt(n_files, 9);
 }
 
 Test(output, end_before_ends_a_file_that_has_a_later_packet)
