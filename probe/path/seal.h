@@ -38,7 +38,7 @@ int seal_open(struct seal **out, const struct seal_recipient *recipients, unsign
 /* Wipes the keys. Takes NULL. */
 void seal_close(struct seal *seal);
 
-/* Bytes that an open seal allocates, apart from some 2 KiB of OpenSSL's. */
+/* Bytes that an open seal allocates, in whole pages and in OpenSSL. */
 size_t seal_memory(void);
 /* Most bytes that header, update or final can give for len bytes of input. */
 size_t seal_bound(const struct seal *seal, size_t len);

@@ -81,9 +81,9 @@ void store_close(struct store *store)
 
 /* ---- bytes ---- */
 
-size_t store_memory(const struct store_config *config)
+size_t store_memory(size_t buffer_len)
 {
-	return config->buffer_len;
+	return sizeof(struct store) + buffer_len + STORE_BLOCK; /* the buffer is aligned to one */
 }
 
 /* Some file systems refuse O_DIRECT at once, others with the first write. */

@@ -50,8 +50,8 @@ int store_open(struct store **out, const struct store_config *config, struct err
 /* Abandons an unfinished file. Takes NULL. */
 void store_close(struct store *store);
 
-/* Bytes that an open file has allocated, besides some 2 KiB. */
-size_t store_memory(const struct store_config *config);
+/* Bytes that a store with an open file allocates at most. */
+size_t store_memory(size_t buffer_len);
 
 /* Creates the next file. No file may be open. */
 int store_begin(struct store *store, uint64_t start_ns, struct err *err);

@@ -31,8 +31,8 @@ size_t output_tools_memory(const struct output_config *c)
 
 size_t output_memory(const struct output_config *c, uint32_t sessions)
 {
-	return pack_memory(&c->pack) + seal_memory() + c->buffer_len + sizeof(struct output) +
-	       sessions * sizeof(struct output_session);
+	return pack_memory(&c->pack) + seal_memory() + store_memory(c->buffer_len) +
+	       sizeof(struct output) + sessions * sizeof(struct output_session);
 }
 
 uint64_t output_padding_a_day(const struct output_settings *s)

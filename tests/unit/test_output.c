@@ -17,6 +17,7 @@
 #include "../support/syscalls.h"
 #include "path/block.h"
 #include "path/chain.h"
+#include "path/store.h"
 #include "run/evidence.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -268,6 +269,12 @@ Test(output, interface_says_what_the_session_is_called)
 	const char *end = files[0].interfaces[1].description;
 	end += strlen(end) - 4 - 63;
 	cr_assert_eq(strncmp(end, "eni=eee", 7), 0, "the longest labels fit: %s", end);
+}
+
+Test(output, memory_has_all_that_an_open_file_takes)
+{
+	cr_assert_geq(output_memory(&config, 1),
+		      pack_memory(&config.pack) + seal_memory() + store_memory(BUFFER_LEN));
 }
 
 /* ---- names of addresses ---- */

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -653,4 +654,34 @@ Test(store, tells_under_which_name_the_last_file_lies)
 	store_discard(store);
 	cr_expect_str_eq(store_last(store), "");
 	store_close(store);
+}
+
+/* ---- memory ---- */
+
+Test(store, open_file_takes_no_more_memory_than_is_said)
+{
+	enum { STORES = 16, BUFFER = 4 * STORE_BLOCK };
+	struct store *stores[STORES + 1];
+
+	size_t before = 0;
+	for (unsigned i = 0; i <= STORES; i++) {
+		char name[8];
+		struct err err;
+
+		(void)snprintf(name, sizeof(name), "p%u", i);
+		const struct store_config config = {.dir = dir,
+						    .name = name,
+						    .suffix = ".pcapng.zst",
+						    .buffer_len = BUFFER,
+						    .highest = &highest};
+		cr_assert_eq(store_open(&stores[i], &config, &err), 0, "%s", err.text);
+		cr_assert_eq(store_begin(stores[i], 0, &err), 0, "%s", err.text);
+		if (i == 0) /* what libraries take once is taken */
+			before = mallinfo2().uordblks;
+	}
+	const size_t taken = (mallinfo2().uordblks - before) / STORES;
+	for (unsigned i = 0; i <= STORES; i++)
+		store_close(stores[i]);
+	cr_assert_leq(taken, store_memory(BUFFER));
+	cr_assert_leq(store_memory(BUFFER), BUFFER + 2 * STORE_BLOCK);
 }
