@@ -54,28 +54,28 @@ static uint64_t crc_of(const struct slot *slot)
 	return crc32(0, (const Bytef *)slot, offsetof(struct slot, crc));
 }
 
-static void read_last(int fd, struct stats_last_run *last)
+/* The number goes on, so that what is written first takes the older slot's place. */
+static void read_last(struct counters *c, struct stats_last_run *last)
 {
-	struct slot slot[2];
-	uint64_t number = 0;
-
 	*last = (struct stats_last_run){0};
-	if (pread(fd, slot, sizeof(slot), 0) != sizeof(slot))
-		return;
-	for (unsigned i = 0; i < 2; i++)
-		if (slot[i].magic == MAGIC && slot[i].fates == FATE_MAX &&
-		    slot[i].crc == crc_of(&slot[i]) && slot[i].number > number) {
-			number = slot[i].number;
-			*last = slot[i].run;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct slot *slot = &c->slot[i];
+		if (slot->magic == MAGIC && slot->fates == FATE_MAX && slot->crc == crc_of(slot) &&
+		    slot->number % 2 == i && slot->number > c->number) {
+			c->number = slot->number;
+			*last = slot->run;
 		}
+	}
 }
 
-/* All zeros, and in memory that is really there: no SIGBUS when the file system is full. */
-static int begin_anew(struct counters *c)
+/* What has the length of ours stays, anything else becomes zeros; in memory that is really there:
+ * no SIGBUS when the file system is full. */
+static int map_slots(struct counters *c)
 {
 	const size_t len = 2 * sizeof(struct slot);
+	struct stat st;
 
-	if (ftruncate(c->fd, 0))
+	if (fstat(c->fd, &st) || (st.st_size != (off_t)len && ftruncate(c->fd, 0)))
 		return -errno;
 	const int ret = posix_fallocate(c->fd, 0, (off_t)len);
 	if (ret)
@@ -103,9 +103,9 @@ int counters_open(struct counters **out, const char *name, struct stats_last_run
 		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
 		goto fail;
 	}
-	read_last(c->fd, last);
-	if ((ret = begin_anew(c)))
+	if ((ret = map_slots(c)))
 		goto fail;
+	read_last(c, last);
 	*out = c;
 	return 0;
 fail:

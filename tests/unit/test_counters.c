@@ -71,6 +71,33 @@ Test(counters, the_next_run_finds_the_last_counts)
 	}
 }
 
+Test(counters, a_start_that_fails_leaves_the_last_counts)
+{
+	for (uint64_t turns = 1; turns < 5; turns++) {
+		run(turns);
+		for (unsigned starts = 0; starts < 3; starts++) {
+			counters_close(opened(), false);
+			cr_assert_eq(last.end_ns, 1000 * turns);
+		}
+	}
+}
+
+/* The first turn of a run is cut in the middle: the last run's counts are still there. */
+Test(counters, what_is_written_first_spares_the_later_slot)
+{
+	struct stat st;
+
+	for (uint64_t turns = 2; turns < 4; turns++) {
+		(void)unlink(name);
+		run(turns);
+		run(1);
+		cr_assert_eq(stat(name, &st), 0);
+		damage((turns + 1) % 2 * st.st_size / 2 + 40);
+		counters_close(opened(), false);
+		cr_assert_eq(last.end_ns, 1000 * turns);
+	}
+}
+
 Test(counters, a_first_run_and_one_behind_an_orderly_end_find_nothing)
 {
 	struct counters *c = opened();
