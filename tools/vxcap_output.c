@@ -14,8 +14,8 @@
 
 /* 1 MiB: a write per hundreds of packets. */
 #define BUFFER_LEN (1u << 20)
-/* Longest section or interface block of ours: two texts of 64 and 384 bytes and little else. */
-#define DEFINITION_MAX 1024u
+/* Longest interface block: its texts, and numbers, codes and lengths around them. */
+#define DEFINITION_MAX (sizeof(struct block_interface) + 64u)
 /* Names in one block, and room for the longest that many. */
 #define NAMES_MAX       64u
 #define NAMES_BLOCK_MAX (NAMES_MAX * (BLOCK_NAME_MAX + 32u))
@@ -64,6 +64,8 @@ void vxcap_output_close(struct vxcap_output *output)
 	free(output);
 }
 
+/* Comments do not count: they say how good the clock was when a file was begun, which would make an
+ * interface of each file. The first one stays. */
 static int compare_interfaces(const void *left, const void *right)
 {
 	const struct block_interface *a = &((const struct vxcap_interface *)left)->definition;

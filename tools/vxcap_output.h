@@ -1,7 +1,7 @@
 /*
  * vxcap_output: one pcapng section, written in order. An interface is told apart by its name,
- * description and link type, and written before its first packet, with the names of the addresses
- * inside its session.
+ * description, filter and link type, and written before its first packet, with the names of the
+ * addresses inside its session. Of comments that differ the first stays.
  *
  * In a pcapng section names are not one session's but everybody's: so only those of interfaces with
  * packets are written, and each once.

@@ -108,7 +108,7 @@ struct block_interface {
 	char name[64];         /* if_name */
 	char description[512]; /* if_description */
 	char filter[256];      /* if_filter, an expression of pcap-filter(7) */
-	char comment[160];     /* opt_comment; written, not read */
+	char comment[160];     /* opt_comment */
 };
 
 struct block_statistics {

@@ -146,6 +146,9 @@ static int parse_interface_option(const struct block_reader *r, const struct opt
 				  struct interface *i, struct block_interface *out, struct err *err)
 {
 	switch (o->code) {
+	case BLOCK_OPT_COMMENT:
+		copy_text(out->comment, sizeof(out->comment), o);
+		return 0;
 	case BLOCK_IF_NAME:
 		copy_text(out->name, sizeof(out->name), o);
 		return 0;
@@ -184,7 +187,7 @@ static int parse_interface(struct block_reader *r, struct body b, struct block *
 	out->interface.linktype = i.linktype;
 	out->interface.snaplen = i.snaplen;
 	out->interface.name[0] = out->interface.description[0] = '\0';
-	out->interface.filter[0] = '\0';
+	out->interface.filter[0] = out->interface.comment[0] = '\0';
 	b.p += 8;
 	while ((ret = next_option(r, &b, &o, err)) > 0) {
 		ret = parse_interface_option(r, &o, &i, &out->interface, err);

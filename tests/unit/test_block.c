@@ -211,6 +211,27 @@ Test(block, packet_fields_are_changed_in_place)
 	cr_assert_eq(block_packet_id(block), 77);
 }
 
+/* What was in *out before is of no account: its texts go into other files. */
+Test(block, comment_of_an_interface_is_read_back_and_without_one_empty)
+{
+	struct block_interface i = {.name = "if"};
+	uint8_t file[1024];
+	struct block got;
+
+	memset(i.comment, 'c', sizeof(i.comment) - 1);
+	for (int has_comment = 1; has_comment >= 0; has_comment--) {
+		struct block_reader *reader = open_reader();
+		size_t len = block_section(file, sizeof(file), "test", NULL);
+
+		memset(&got, 'x', sizeof(got));
+		i.comment[has_comment ? sizeof(i.comment) - 1 : 0] = '\0';
+		len += block_interface(file + len, sizeof(file) - len, &i);
+		cr_assert(read_all(reader, file, len, &got) == 0, "%s", err.text);
+		cr_assert_str_eq(got.interface.comment, i.comment);
+		block_reader_close(reader);
+	}
+}
+
 Test(block, interface_and_statistics_are_read_back)
 {
 	const struct block_statistics s = {.time_ns = 3,
