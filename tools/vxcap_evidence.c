@@ -137,6 +137,8 @@ static enum found compare_hash(struct check *c, struct known *k)
 	return WRONG;
 }
 
+/* Without a key for it nothing is known of the content, and nothing wrong with it: its hash is the
+ * entry's. */
 static bool compare_content(struct check *c, struct known *k)
 {
 	struct err err;
@@ -149,10 +151,11 @@ static bool compare_content(struct check *c, struct known *k)
 	const int ret = vxcap_content_check(path, c->config->keys, k->event == CHAIN_SEALED,
 					    k->packets, &err);
 	k->is_gone = ret == -ENOENT;
-	if (ret && !k->is_gone)
+	c->result->unopened += ret == -EACCES;
+	if (ret && ret != -EACCES && !k->is_gone)
 		vxcap_evidence_remark(c, VXCAP_DAMAGED, k->entry, k->name, "%s", err.text);
 	free(path);
-	return !ret;
+	return !ret || ret == -EACCES;
 }
 
 static void compare_bytes(struct check *c, struct known *k)
@@ -354,6 +357,21 @@ static int compare_all(struct check *c, const struct vxcap_files *files, struct 
 	return 0;
 }
 
+static void remark_counts(struct check *c)
+{
+	if (c->unhashed)
+		vxcap_evidence_remark(
+			c, VXCAP_NOTE, 0, NULL,
+			"%" PRIu64 " files or events got no entry when they came: the disk was too "
+			"slow to read them back",
+			c->unhashed);
+	if (c->result->unopened)
+		vxcap_evidence_remark(c, VXCAP_NOTE, 0, NULL,
+				      "%" PRIu64 " files are sealed to others: their bytes are as "
+				      "entered, their content was not looked at",
+				      c->result->unopened);
+}
+
 static int check_folder(struct check *c, struct err *err)
 {
 	struct vxcap_files files = {0};
@@ -366,12 +384,7 @@ static int check_folder(struct check *c, struct err *err)
 		progress_end();
 	}
 	vxcap_files_fini(&files);
-	if (c->unhashed)
-		vxcap_evidence_remark(
-			c, VXCAP_NOTE, 0, NULL,
-			"%" PRIu64 " files or events got no entry when they came: the disk was too "
-			"slow to read them back",
-			c->unhashed);
+	remark_counts(c);
 	return ret;
 }
 

@@ -63,6 +63,7 @@ struct vxcap_evidence_result {
 	uint8_t head[CHAIN_HASH], first_key[CHAIN_KEY];
 	uint64_t good, expired, open; /* files */
 	uint64_t made;                /* rewrapped, recovered */
+	uint64_t unopened;            /* of good: no key opens it, so its bytes alone are checked */
 	uint64_t findings;
 };
 
