@@ -35,7 +35,8 @@ struct cat {
 	struct vxcap_files files;
 	const char *out_path;
 	bool is_verbose;
-	uint64_t files_len; /* of all files; verbose only */
+	uint64_t files_len;             /* of all files; verbose only */
+	unsigned looked_at, for_others; /* files; of these, of folders and opened by no key */
 };
 
 /* ---- options ---- */
@@ -210,6 +211,22 @@ static int open_file(struct cat *cat, struct vxcap_file *file, struct err *err)
 	}
 }
 
+static int add_file(struct cat *cat, struct vxcap_merge *merge, struct vxcap_file *file,
+		    struct err *err)
+{
+	const int ret = open_file(cat, file, err);
+
+	cat->looked_at++;
+	if (vxcap_file_is_for_others(file, &cat->keys, ret)) {
+		cat->for_others++;
+		return 0;
+	}
+	if (ret)
+		return ret;
+	warn_when_cut(file);
+	return vxcap_merge_add(merge, file, err);
+}
+
 /* Every file that its name does not rule out is open once, and readable, before the first byte is
  * written. */
 static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err)
@@ -223,13 +240,11 @@ static int add_files(struct cat *cat, struct vxcap_merge *merge, struct err *err
 		count_file(cat, file);
 		if (!vxcap_filter_file(&cat->filter, file->path))
 			continue;
-		ret = open_file(cat, file, err);
-		if (ret)
-			break;
-		warn_when_cut(file);
-		ret = vxcap_merge_add(merge, file, err);
+		ret = add_file(cat, merge, file, err);
 	}
 	progress_end();
+	if (!ret && cat->for_others && cat->for_others == cat->looked_at)
+		return -EACCES; /* err is the last one's */
 	return ret ? ret : check_output(cat, err);
 }
 
@@ -290,6 +305,9 @@ static int run(struct cat *cat, struct err *err)
 		ret = write_packets(merge, output, &n, err);
 	if (!ret && n == 0)
 		vxcap_say("no packet was selected");
+	if (!ret && cat->for_others)
+		vxcap_say("%u of %u files are sealed to others: left out", cat->for_others,
+			  cat->looked_at);
 	if (!ret && cat->is_verbose)
 		say_counts(cat, merge, n,
 			   bytes_read() - before + vxcap_remote_moved(cat->files.remote));
@@ -328,6 +346,8 @@ int vxcap_cat(int argc, char **argv)
 	} else {
 		if (!ret)
 			ret = run(&cat, &err);
+		if (cat.for_others)
+			code = EXIT_FAILED;
 		if (ret && ret != -EPIPE) { /* who read our output has seen enough */
 			vxcap_say("%s", err.text);
 			code = EXIT_FAILED;

@@ -383,6 +383,13 @@ int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, stru
 	return ret;
 }
 
+bool vxcap_file_is_for_others(const struct vxcap_file *file, const struct vxcap_keys *keys, int ret)
+{
+	/* What may not be read here was not looked at, so is not known to be sealed. */
+	return ret == -EACCES && file->is_of_folder && file->is_sealed &&
+	       !vxcap_keys_are_none(keys);
+}
+
 void vxcap_file_close(struct vxcap_file *file)
 {
 	unpack_close(file->unpack);

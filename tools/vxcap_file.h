@@ -50,6 +50,7 @@ struct vxcap_file {
 	bool ends_at_damage;
 	/* set before: of an open file, the index beside it is used, which need not be all there */
 	bool uses_part_index;
+	bool is_of_folder;           /* set before: it was found in a folder, not named */
 	struct vxcap_remote *remote; /* where it is, by its path; borrowed; NULL: here */
 	/* after vxcap_file_look; of another host's also when found in a folder */
 	uint64_t size;
@@ -80,6 +81,10 @@ int vxcap_file_hold(struct vxcap_file *file, struct err *err);
 /* Looks, unless it is held, and makes file->unpack usable; keys (borrowed) may be empty. -ENOENT:
  * it is not there. */
 int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, struct err *err);
+/* vxcap_file_open gave ret: the file is whole as far as can be told, but no key opens it. Then one
+ * of a folder is left out and counted: others of it are for other readers. */
+bool vxcap_file_is_for_others(const struct vxcap_file *file, const struct vxcap_keys *keys,
+			      int ret);
 /* Decompresses frame i into out, as unpack_read. err names the file. */
 int vxcap_file_read_frame(struct vxcap_file *file, unsigned i, uint8_t *out, struct err *err);
 /* Frees what open took; the file can be opened again. */

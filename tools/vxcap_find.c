@@ -99,7 +99,10 @@ static int add_name(struct vxcap_files *files, const char *dir, const char *name
 {
 	char *path;
 
-	return add_path(files, asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path, err);
+	const int ret = add_path(files, asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path, err);
+	if (!ret)
+		files->file[files->n - 1].is_of_folder = true;
+	return ret;
 }
 
 static int add_folder(struct vxcap_files *files, const char *dir, struct err *err)

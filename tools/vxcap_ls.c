@@ -27,9 +27,10 @@
 struct list {
 	struct vxcap_files files;
 	struct vxcap_keys keys;
-	bool has_sessions; /* a line for each */
-	int width;         /* of the names' column */
-	json_t *rows;      /* NULL: a table for people */
+	bool has_sessions;   /* a line for each */
+	int width;           /* of the names' column */
+	json_t *rows;        /* NULL: a table for people */
+	unsigned for_others; /* files of folders that no key opens */
 };
 
 /* What is known of a file: by its name, and by its content where that can be read. */
@@ -190,7 +191,9 @@ static int list_file(struct list *list, struct vxcap_file *file)
 		(void)json_array_append_new(list->rows, json_of(file, &row));
 	else
 		print_row(list, file, &row);
-	if (ret)
+	if (vxcap_file_is_for_others(file, &list->keys, ret))
+		list->for_others++;
+	else if (ret)
 		vxcap_say("%s", err.text);
 	json_decref(row.sessions);
 	vxcap_file_close(file);
@@ -220,6 +223,9 @@ static int list_files(struct list *list)
 		if (list_file(list, &list->files.file[i]))
 			code = EXIT_FAILED;
 	progress_end();
+	if (list->for_others)
+		vxcap_say("%u of %zu files are sealed to others: what is in them is not known",
+			  list->for_others, list->files.n);
 	if (list->rows) {
 		(void)json_dumpf(list->rows, stdout, JSON_INDENT(2));
 		(void)putchar('\n');
