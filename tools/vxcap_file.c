@@ -46,8 +46,8 @@ int vxcap_keys_read(struct vxcap_keys *keys, const char *path, struct err *err)
 
 int vxcap_keys_option(struct vxcap_keys *keys, int option, const char *value, struct err *err)
 {
-	if (option == 'i')
-		return vxcap_keys_read(keys, value, err);
+	if (option == 'i') /* -ENOENT would say that it is another option */
+		return vxcap_keys_read(keys, value, err) ? -EIO : 0;
 	if (option != VXCAP_OPTION_UNWRAP)
 		return -ENOENT;
 	seal_protect_process();

@@ -7,8 +7,9 @@
 int vxcap_recipients_option(struct vxcap_recipients *recipients, int option, const char *value,
 			    struct err *err)
 {
-	if (option == 'R')
-		return recipients_read(recipients->recipient, &recipients->n, value, err);
+	if (option == 'R') /* -ENOENT would say that it is another option */
+		return recipients_read(recipients->recipient, &recipients->n, value, err) ? -EIO
+											  : 0;
 	if (option != 'r')
 		return -ENOENT;
 	if (recipients->n == SEAL_RECIPIENTS_MAX)
