@@ -43,21 +43,21 @@ int vxcap_filter_compile(struct vxcap_filter *filter, const char *text, struct e
 /* The end of a value: of the description, or in front of the next key. A value may have spaces. */
 static bool is_value_end(const char *p)
 {
-	const size_t key_len = *p == ' ' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
+	const size_t key_len = *p == ' ' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz-") : 0;
 
 	return *p == '\0' || (key_len && p[1 + key_len] == '=');
 }
 
-/* True when the description, KEY=VALUE KEY=VALUE ..., has this one. */
+/* True when the description, KEY=VALUE KEY=VALUE ..., has this one. The first of a key counts: what
+ * comes later may be part of another's value. */
 static bool description_has(const char *description, const char *key, const char *value)
 {
 	const size_t key_len = strlen(key), value_len = strlen(value);
 
 	for (const char *p = description; (p = strstr(p, key)); p++)
-		if ((p == description || p[-1] == ' ') && p[key_len] == '=' &&
-		    !strncmp(p + key_len + 1, value, value_len) &&
-		    is_value_end(p + key_len + 1 + value_len))
-			return true;
+		if ((p == description || p[-1] == ' ') && p[key_len] == '=')
+			return !strncmp(p + key_len + 1, value, value_len) &&
+			       is_value_end(p + key_len + 1 + value_len);
 	return false;
 }
 

@@ -5,7 +5,8 @@ Usage: named.py write OUT KIND [SUFFIX]
        named.py records FILE      one line for each record of its names blocks: address name
 
 KIND of the index: full; no-names: only the frame has them; none. Two zstd frames. Sessions amf-1 (VNI 1,
-nf=AMF 1) and smf-1 (VNI 2, nf=SMF): in both is 10.1.0.1, called amf-userSUFFIX and smf-userSUFFIX."""
+nf=AMF 1) and smf-1 (VNI 2, nf=SMF): in both is 10.1.0.1, called amf-userSUFFIX and smf-userSUFFIX.
+Another KIND has no index: odd, whose nf=AMF vni=2 1."""
 
 import ipaddress
 import struct
@@ -73,14 +74,16 @@ def index(frames, definitions):
 
 
 def write(path, kind, suffix=""):
-    amf = interface("amf-1", "vni=1 source=10.0.0.1 nf=AMF 1 vrf=red"), names(
+    nf = "AMF vni=2 1" if kind == "odd" else "AMF 1"
+    amf = interface("amf-1", f"vni=1 source=10.0.0.1 nf={nf} vrf=red"), names(
         ("10.1.0.1", "amf-user" + suffix), ("2001:db8::1", "amf-six"))
-    smf = interface("smf-1", "vni=2 source=10.0.0.1 nf=SMF"), names(("10.1.0.1", "smf-user" + suffix))
+    smf = interface("smf-1", "vni=2 source=10.0.0.1 nf=SMF"), names(
+        ("10.1.0.1", "smf-user" + suffix))
     frames = [section() + amf[0] + amf[1] + smf[0] + smf[1] + b"".join(map(packet, range(10))),
               b"".join(map(packet, range(10, 20)))]
     tails = {"full": index(frames, section() + amf[0] + amf[1] + smf[0] + smf[1]),
              "no-names": index(frames, section() + amf[0] + smf[0]),
-             "none": b""}
+             "none": b"", "odd": b""}
     with open(path, "wb") as out:
         out.write(b"".join(map(compressed, frames)) + tails[kind])
 
