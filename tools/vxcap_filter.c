@@ -81,6 +81,20 @@ static bool is_session_name(const char *name, uint32_t *vni)
 	return !*rest || (sscanf(rest, ".%8u%n", &generation, &len) == 1 && !rest[len]);
 }
 
+/* The session that was named, or a later generation of it: NAME.2 and on. */
+static bool is_of_session(const char *wanted, const char *name)
+{
+	const size_t len = strlen(wanted);
+
+	if (strncmp(name, wanted, len) != 0)
+		return false;
+	if (!name[len])
+		return true;
+	const char *const digits = name + len + 1;
+	return name[len] == '.' && *digits >= '1' && *digits <= '9' &&
+	       !digits[strspn(digits, "0123456789")] && strcmp(digits, "1") != 0;
+}
+
 bool vxcap_filter_file(const struct vxcap_filter *filter, const char *path)
 {
 	struct vxcap_name name;
@@ -92,7 +106,7 @@ bool vxcap_filter_file(const struct vxcap_filter *filter, const char *path)
 		return false;
 	if (!is_session_name(name.name, &vni))
 		return true;
-	return (!filter->session || !strcmp(filter->session, name.name)) &&
+	return (!filter->session || is_of_session(filter->session, name.name)) &&
 	       (!filter->has_vni || filter->vni == vni);
 }
 
@@ -110,7 +124,7 @@ static bool by_content(const struct vxcap_filter *filter)
 
 bool vxcap_filter_interface(const struct vxcap_filter *filter, const struct block_interface *i)
 {
-	if (filter->session && strcmp(filter->session, i->name))
+	if (filter->session && !is_of_session(filter->session, i->name))
 		return false;
 	char vni[sizeof("4294967295")];
 

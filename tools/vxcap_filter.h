@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct vxcap_filter {
-	const char *session, *nf; /* borrowed; NULL: any */
+	const char *session, *nf; /* borrowed; NULL: any; session: with its later generations */
 	bool has_vni, has_bpf;
 	uint32_t vni;
 	uint64_t from_ns, to_ns; /* from_ns <= time < to_ns */

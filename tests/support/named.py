@@ -6,7 +6,7 @@ Usage: named.py write OUT KIND [SUFFIX]
 
 KIND of the index: full; no-names: only the frame has them; none. Two zstd frames. Sessions amf-1 (VNI 1,
 nf=AMF 1) and smf-1 (VNI 2, nf=SMF): in both is 10.1.0.1, called amf-userSUFFIX and smf-userSUFFIX.
-Another KIND has no index: odd, whose nf=AMF vni=2 1."""
+Other KINDs have no index: odd, whose nf=AMF vni=2 1, and later, whose smf-1 is amf-1.2."""
 
 import ipaddress
 import struct
@@ -77,13 +77,13 @@ def write(path, kind, suffix=""):
     nf = "AMF vni=2 1" if kind == "odd" else "AMF 1"
     amf = interface("amf-1", f"vni=1 source=10.0.0.1 nf={nf} vrf=red"), names(
         ("10.1.0.1", "amf-user" + suffix), ("2001:db8::1", "amf-six"))
-    smf = interface("smf-1", "vni=2 source=10.0.0.1 nf=SMF"), names(
+    smf = interface("amf-1.2" if kind == "later" else "smf-1", "vni=2 source=10.0.0.1 nf=SMF"), names(
         ("10.1.0.1", "smf-user" + suffix))
     frames = [section() + amf[0] + amf[1] + smf[0] + smf[1] + b"".join(map(packet, range(10))),
               b"".join(map(packet, range(10, 20)))]
     tails = {"full": index(frames, section() + amf[0] + amf[1] + smf[0] + smf[1]),
              "no-names": index(frames, section() + amf[0] + smf[0]),
-             "none": b"", "odd": b""}
+             "none": b"", "odd": b"", "later": b""}
     with open(path, "wb") as out:
         out.write(b"".join(map(compressed, frames)) + tails[kind])
 
