@@ -264,6 +264,14 @@ static int is_folder(const struct host *host, const struct vxcap_url *url, const
 	return is ? 0 : -ENOTDIR;
 }
 
+/* What a link leads to shows when it is opened. */
+static bool may_be_file(const struct sftp_attributes_struct *entry)
+{
+	return entry->type == SSH_FILEXFER_TYPE_REGULAR ||
+	       entry->type == SSH_FILEXFER_TYPE_SYMLINK ||
+	       entry->type == SSH_FILEXFER_TYPE_UNKNOWN;
+}
+
 int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remote_visit_fn visit,
 		      void *arg, struct err *err)
 {
@@ -280,7 +288,7 @@ int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remot
 	if (!dir)
 		return fail(host, text, err);
 	while (!ret && (entry = sftp_readdir(host->sftp, dir))) {
-		if (entry->name)
+		if (entry->name && may_be_file(entry))
 			ret = visit(arg, entry->name, entry->size);
 		sftp_attributes_free(entry);
 	}
@@ -288,6 +296,20 @@ int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remot
 		ret = fail(host, text, err);
 	(void)sftp_closedir(dir);
 	return ret;
+}
+
+/* Asked before it is opened: the server would wait for a pipe's other end, and all that comes behind
+ * with it. */
+static int check_regular(const struct host *host, const char *path, const char *text,
+			 struct err *err)
+{
+	sftp_attributes a = sftp_stat(host->sftp, path);
+
+	if (!a)
+		return fail(host, text, err);
+	const bool is = a->type == SSH_FILEXFER_TYPE_REGULAR;
+	sftp_attributes_free(a);
+	return is ? 0 : err_set(err, -EINVAL, "%s is neither a file nor a folder", text);
 }
 
 int vxcap_remote_open(struct vxcap_remote_file **out, struct vxcap_remote *remote, const char *text,
@@ -298,6 +320,8 @@ int vxcap_remote_open(struct vxcap_remote_file **out, struct vxcap_remote *remot
 	int ret = file ? begin(remote, text, &url, &file->host, err)
 		       : err_set(err, -ENOMEM, "out of memory");
 
+	if (!ret)
+		ret = check_regular(file->host, url.path, text, err);
 	if (ret)
 		goto fail;
 	file->file = sftp_open(file->host->sftp, url.path, O_RDONLY, 0);
@@ -307,11 +331,7 @@ int vxcap_remote_open(struct vxcap_remote_file **out, struct vxcap_remote *remot
 		goto fail;
 	}
 	*size = a->size;
-	if (a->type != SSH_FILEXFER_TYPE_REGULAR)
-		ret = err_set(err, -EINVAL, "%s is neither a file nor a folder", text);
 	sftp_attributes_free(a);
-	if (ret)
-		goto fail;
 	*out = file;
 	return 0;
 fail:
