@@ -198,7 +198,8 @@ int vxcap_merge_add(struct vxcap_merge *merge, struct vxcap_file *file, struct e
 	if (!ret)
 		ret = add_frames(merge, input, err);
 	merge->n_open++;
-	close_when_due(merge, input, file->far ? VXCAP_MERGE_OPEN : VXCAP_MERGE_KEPT);
+	close_when_due(merge, input,
+		       file->far || file->keys->unwrap ? VXCAP_MERGE_OPEN : VXCAP_MERGE_KEPT);
 	return ret;
 }
 

@@ -19,8 +19,8 @@
 
 /* Files that are open at a time. Those beyond are opened for each frame anew. */
 #define VXCAP_MERGE_OPEN 256
-/* Of them, that stay open from their index to their first frame; of other hosts all do: to read an
- * index twice takes memory here, and there the network. */
+/* Of them, that stay open from their index to their first frame; of other hosts and with a command
+ * that has the key all do: to open one twice takes memory here, there the network or an HSM. */
 #define VXCAP_MERGE_KEPT 16
 
 /* Most bytes of frames in memory: files in which more overlaps in time are not ours, or thousands.
