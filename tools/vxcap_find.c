@@ -170,8 +170,7 @@ static int add_url(struct vxcap_files *files, const char *url, struct err *err)
 	const size_t first = files->n;
 
 	if (!files->may_be_remote)
-		return err_set(err, -EINVAL,
-			       "%s: of another host's files there are ls, cat and keys alone", url);
+		return vxcap_url_refuse(url, err);
 	int ret = files->remote ? 0 : vxcap_remote_new(&files->remote, files->ssh_config, err);
 	if (!ret)
 		ret = vxcap_remote_list(files->remote, url, take_name, &listing, err);

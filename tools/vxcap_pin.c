@@ -12,26 +12,36 @@
 #include <sys/stat.h>
 
 #include "path/catalogue.h"
+#include "vxcap_url.h"
+
+static int change_one(const char *path, int (*change)(const char *path, struct err *err),
+		      int no_change)
+{
+	struct err err;
+	int ret = vxcap_url_refuse(path, &err);
+
+	if (!ret)
+		ret = change(path, &err);
+	if (ret)
+		vxcap_say("%s", err.text);
+	return ret && ret != no_change ? EXIT_FAILED : EXIT_DONE;
+}
 
 static int each(int argc, char **argv, int (*change)(const char *path, struct err *err),
 		int no_change)
 {
-	struct err err;
+	const int first = argc > 1 && !strcmp(argv[1], "--") ? 2 : 1;
 	int code = EXIT_DONE;
 
-	if (argc < 2)
+	if (argc <= first)
 		return vxcap_usage("%s needs a FILE", argv[0]);
-	for (int i = 1; i < argc; i++) {
+	for (int i = first; i < argc && first == 1; i++) {
 		if (argv[i][0] == '-' && argv[i][1])
 			return vxcap_usage("%s takes files, no options: %s", argv[0], argv[i]);
 	}
-	for (int i = 1; i < argc; i++) {
-		const int ret = change(argv[i], &err);
-		if (ret)
-			vxcap_say("%s", err.text);
-		if (ret && ret != no_change)
+	for (int i = first; i < argc; i++)
+		if (change_one(argv[i], change, no_change))
 			code = EXIT_FAILED;
-	}
 	return code;
 }
 

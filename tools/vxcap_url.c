@@ -11,6 +11,14 @@ bool vxcap_url_is(const char *path)
 	return !strncmp(path, SCHEME, strlen(SCHEME));
 }
 
+int vxcap_url_refuse(const char *path, struct err *err)
+{
+	if (!vxcap_url_is(path))
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s: of another host's files there are ls, cat and keys alone", path);
+}
+
 static bool take_text(char *out, size_t cap, const char *from, const char *to)
 {
 	const size_t len = (size_t)(to - from);

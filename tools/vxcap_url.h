@@ -15,6 +15,8 @@ struct vxcap_url {
 
 /* By how it begins. */
 bool vxcap_url_is(const char *text);
+/* 0: it is no URL; -EINVAL: it is one, and err says which commands take those. */
+int vxcap_url_refuse(const char *text, struct err *err);
 /* An IPv6 address stands in brackets. -EINVAL: none of that form, or the user or host is too long.
  */
 int vxcap_url_parse(struct vxcap_url *url, const char *text, struct err *err);

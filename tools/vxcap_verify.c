@@ -20,6 +20,7 @@
 #include "base/progress.h"
 #include "vxcap_evidence.h"
 #include "vxcap_json.h"
+#include "vxcap_url.h"
 
 static const char *const kind_name[] = {
 	[VXCAP_ALTERED] = "altered",     [VXCAP_MISSING] = "missing",
@@ -202,6 +203,14 @@ static int check_files(struct verify *v, char **paths, int n)
 
 static int check_paths(struct verify *v, char **paths, int n)
 {
+	struct err err;
+
+	for (int i = 0; i < n; i++) {
+		if (vxcap_url_refuse(paths[i], &err)) {
+			vxcap_say("%s", err.text);
+			return EXIT_FAILED;
+		}
+	}
 	for (int i = 0; i < n;) {
 		if (is_folder(paths[i]))
 			(void)check(v, paths[i++], NULL, 0);
