@@ -48,7 +48,7 @@ static const char HELP[] =
 	"     packet id, order of the files, position). Sessions become interfaces, the same in all\n"
 	"     files. What file names and indexes rule out is not even read. Of a truncated or open file\n"
 	"     it gives what is readable and says so. Files of a DIR that are sealed to others are left\n"
-	"     out and counted; exit code 1.\n"
+	"     out and counted; exit code 1. One that is deleted meanwhile is named.\n"
 	"       -v, --verbose   at the end, how many files, frames and bytes were read, and memory\n"
 	"\n"
 	"recover  of each file that its writer did not finish a whole one with the same blocks, sealed\n"

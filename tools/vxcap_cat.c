@@ -221,6 +221,10 @@ static int add_file(struct cat *cat, struct vxcap_merge *merge, struct vxcap_fil
 		cat->for_others++;
 		return 0;
 	}
+	if (ret == -ENOENT && file->is_of_folder) { /* retention goes on */
+		vxcap_say("%s was deleted meanwhile", file->path);
+		return 0;
+	}
 	if (ret)
 		return ret;
 	warn_when_cut(file);

@@ -176,6 +176,10 @@ static int list_file(struct list *list, struct vxcap_file *file)
 		return 0;
 	if (ret == -ENOENT && !follows)
 		ret = vxcap_file_hold(file, &err);
+	if (ret == -ENOENT && file->is_of_folder) {
+		vxcap_say("%s was deleted meanwhile", file->path);
+		return 0;
+	}
 	if (ret) {
 		vxcap_say("%s", err.text);
 		return ret;

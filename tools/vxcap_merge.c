@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "path/block_read.h"
 #include "path/pack.h"
+#include "vxcap.h"
 #include "vxcap_heap.h"
 
 struct input {
@@ -15,6 +16,7 @@ struct input {
 	size_t n_interfaces, interfaces_cap;
 	unsigned frames; /* of the file, when it was added */
 	unsigned wanted; /* frames still to be loaded */
+	bool is_gone;    /* deleted before all of them were */
 };
 
 /* A frame to be loaded. */
@@ -311,31 +313,51 @@ static int reopen(struct vxcap_merge *merge, const struct input *input, struct e
 	return 0;
 }
 
-/* Reads the next waiting frame into the heap. */
-static int load_next(struct vxcap_merge *merge, struct err *err)
+/* Retention goes on: a file of a folder may go, and the others are given. */
+static int leave_deleted(struct input *input)
 {
-	const struct vxcap_place place = merge->waiting[merge->next_waiting++].place;
+	if (!input->is_gone)
+		vxcap_say("%s was deleted meanwhile: %u of its frames are left out",
+			  input->file->path, input->wanted);
+	input->is_gone = true;
+	return 0;
+}
+
+/* Reads a frame into the heap. */
+static int load(struct vxcap_merge *merge, struct vxcap_place place, struct err *err)
+{
 	struct input *const input = input_of(merge, &place);
 	struct vxcap_loaded *loaded = calloc(1, sizeof(*loaded));
-	int ret = loaded ? reopen(merge, input, err) : err_set(err, -ENOMEM, "out of memory");
 
-	if (ret)
-		goto fail;
+	if (!loaded)
+		return err_set(err, -ENOMEM, "out of memory");
 	loaded->place = place;
-	ret = load_content(merge, loaded, err);
+	int ret = load_content(merge, loaded, err);
 	input->wanted--;
 	close_when_due(merge, input, VXCAP_MERGE_OPEN);
 	if (ret || loaded->n == 0)
-		goto fail;
+		goto out;
 	merge->loaded_len += loaded->len;
 	if (merge->loaded_len > merge->counts.peak_len)
 		merge->counts.peak_len = merge->loaded_len;
 	if (!vxcap_heap_push(&merge->heap, loaded))
 		return 0;
 	ret = err_set(err, -ENOMEM, "out of memory");
-fail:
+out:
 	vxcap_loaded_free(loaded);
 	return ret;
+}
+
+/* Takes the next frame that waits. */
+static int load_next(struct vxcap_merge *merge, struct err *err)
+{
+	const struct vxcap_place place = merge->waiting[merge->next_waiting++].place;
+	struct input *const input = input_of(merge, &place);
+	const int ret = input->is_gone ? -ENOENT : reopen(merge, input, err);
+
+	if (ret == -ENOENT && input->file->is_of_folder)
+		return leave_deleted(input);
+	return ret ? ret : load(merge, place, err);
 }
 
 static int compare_waiting(const void *left, const void *right)

@@ -46,5 +46,6 @@ struct vxcap_merge_counts {
 	uint64_t peak_len;      /* most bytes of frames in memory at a time */
 };
 struct vxcap_merge_counts vxcap_merge_counts(const struct vxcap_merge *merge);
-/* Writes everything. *n: packets written. */
+/* Writes everything; of a file of a folder that is deleted meanwhile, what was read, and says so.
+ * *n: packets written. */
 int vxcap_merge_run(struct vxcap_merge *merge, uint64_t *n, struct err *err);
