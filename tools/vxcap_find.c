@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "vxcap.h"
 #include "vxcap_remote.h"
 #include "vxcap_time.h"
 #include "vxcap_url.h"
@@ -18,6 +19,9 @@
 
 /* Of a folder on another host, which may have as many names as it likes. */
 #define FILES_MAX 1000000u
+
+/* Lines that say which files are left out. */
+#define LEFT_MAX 8u
 
 int vxcap_remote_option(struct vxcap_files *files, int option, const char *value)
 {
@@ -187,10 +191,34 @@ static int add_url(struct vxcap_files *files, const char *url, struct err *err)
 	return ret;
 }
 
+/* More than LEFT_MAX are one line. */
+static void say_left(const struct vxcap_files *files)
+{
+	const char *first = NULL;
+	size_t left = 0;
+
+	for (size_t i = 0; i < files->n; i++)
+		left += files->file[i].is_recovered;
+	for (size_t i = 0; i < files->n && !(first && left > LEFT_MAX); i++) {
+		if (!files->file[i].is_recovered)
+			continue;
+		first = files->file[i].path;
+		if (left <= LEFT_MAX)
+			vxcap_say("%s is left out: a file with the name of its recovery is there; "
+				  "name it alone to read it",
+				  first);
+	}
+	if (left > LEFT_MAX)
+		vxcap_say("%zu files are left out, the first %s: a file with the name of the "
+			  "recovery of each is there; name one alone to read it",
+			  left, first);
+}
+
 void vxcap_files_leave_recovered(struct vxcap_files *files)
 {
 	size_t kept = 0;
 
+	say_left(files);
 	for (size_t i = 0; i < files->n; i++) {
 		if (files->file[i].is_recovered)
 			free(files->file[i].path);

@@ -32,7 +32,8 @@ int vxcap_remote_option(struct vxcap_files *files, int option, const char *value
 /* The files that the command line names: files as they are, of folders the stored files by name. */
 int vxcap_files_find(struct vxcap_files *files, char **paths, int n, struct err *err);
 void vxcap_files_fini(struct vxcap_files *files);
-/* Leaves out those that is_recovered: their packets are in another file of the folder. */
+/* Leaves out those that is_recovered, and says so: their packets are in another file of the folder,
+ * if that is what its name says. */
 void vxcap_files_leave_recovered(struct vxcap_files *files);
 
 /* An open file that is there no more: takes the path that it has in its folder now that it is
