@@ -243,7 +243,8 @@ static const char *say_new(const struct check *c, const char *path)
 {
 	struct stat st;
 
-	return !lstat(path, &st) && (uint64_t)st.st_mtim.tv_sec > c->time_ns / 1000000000
+	return c->result->entries > 0 && !lstat(path, &st) &&
+			       (uint64_t)st.st_mtim.tv_sec > c->time_ns / 1000000000
 		       ? "no entry names it; it is newer than the last one: the chain's end is cut "
 			 "off, or the probe has not come to it yet"
 		       : "no entry names it";

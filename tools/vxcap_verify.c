@@ -89,21 +89,27 @@ static void say(void *arg, const struct vxcap_remark *r)
 	(void)json_array_append_new(v->remarks, o);
 }
 
-static void print_result(const struct verify *v, const char *folder,
-			 const struct vxcap_evidence_result *r)
+static void print_ends(const struct verify *v, const struct vxcap_evidence_result *r)
 {
 	char head[2 * CHAIN_HASH + 1], key[2 * CHAIN_KEY + 1];
 
 	chain_hex(r->head, CHAIN_HASH, head);
 	chain_hex(r->first_key, CHAIN_KEY, key);
-	(void)printf("%s: %" PRIu64 " files as they were entered, %" PRIu64
-		     " rewrapped or recovered, %" PRIu64 " expired, %" PRIu64 " open; %" PRId64
-		     " entries\n",
-		     folder, r->good, r->made, r->expired, r->open, r->entries);
 	(void)printf("first key  %s%s\n", key,
 		     v->has_first_key ? "" : " (taken on trust: --first-key pins it)");
 	(void)printf("head       %s%s\n", head,
 		     v->has_head ? "" : " (that nothing is cut off behind it, --head shows)");
+}
+
+static void print_result(const struct verify *v, const char *folder,
+			 const struct vxcap_evidence_result *r)
+{
+	(void)printf("%s: %" PRIu64 " files as they were entered, %" PRIu64
+		     " rewrapped or recovered, %" PRIu64 " expired, %" PRIu64 " open; %" PRId64
+		     " entries\n",
+		     folder, r->good, r->made, r->expired, r->open, r->entries);
+	if (r->entries)
+		print_ends(v, r);
 	if (r->anchored)
 		(void)printf("anchored   entry %" PRId64 " has the hash of --head\n", r->anchored);
 	if (r->findings)
@@ -120,9 +126,10 @@ static void add_result(struct verify *v, const char *folder, const struct vxcap_
 	chain_hex(r->first_key, CHAIN_KEY, key);
 	(void)json_array_append_new(
 		v->folders,
-		json_pack("{s:o, s:b, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
+		json_pack("{s:o, s:b, s:I, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
 			  "folder", vxcap_json_text(folder), "ok", !r->findings, "entries",
-			  (json_int_t)r->entries, "head", head, "first_key", key, "anchored",
+			  (json_int_t)r->entries, "head", r->entries ? head : NULL,
+			  "first_key", r->entries ? key : NULL, "anchored",
 			  (json_int_t)r->anchored, "good", (json_int_t)r->good, "made",
 			  (json_int_t)r->made, "expired", (json_int_t)r->expired, "open",
 			  (json_int_t)r->open, "unopened", (json_int_t)r->unopened, "findings",
