@@ -268,8 +268,7 @@ static int is_folder(const struct host *host, const struct vxcap_url *url, const
 static bool may_be_file(const struct sftp_attributes_struct *entry)
 {
 	return entry->type == SSH_FILEXFER_TYPE_REGULAR ||
-	       entry->type == SSH_FILEXFER_TYPE_SYMLINK ||
-	       entry->type == SSH_FILEXFER_TYPE_UNKNOWN;
+	       entry->type == SSH_FILEXFER_TYPE_SYMLINK || entry->type == SSH_FILEXFER_TYPE_UNKNOWN;
 }
 
 int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remote_visit_fn visit,
@@ -298,8 +297,8 @@ int vxcap_remote_list(struct vxcap_remote *remote, const char *text, vxcap_remot
 	return ret;
 }
 
-/* Asked before it is opened: the server would wait for a pipe's other end, and all that comes behind
- * with it. */
+/* Asked before it is opened: the server would wait for a pipe's other end, and all that comes
+ * behind with it. */
 static int check_regular(const struct host *host, const char *path, const char *text,
 			 struct err *err)
 {

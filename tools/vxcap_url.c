@@ -15,8 +15,8 @@ int vxcap_url_refuse(const char *path, struct err *err)
 {
 	if (!vxcap_url_is(path))
 		return 0;
-	return err_set(err, -EINVAL,
-		       "%s: of another host's files there are ls, cat and keys alone", path);
+	return err_set(err, -EINVAL, "%s: of another host's files there are ls, cat and keys alone",
+		       path);
 }
 
 static bool take_text(char *out, size_t cap, const char *from, const char *to)
