@@ -144,6 +144,23 @@ int vxcap_usage(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int vxcap_option(int argc, char **argv, const char *short_options, const struct option *options)
+{
+	int index = -1;
+
+	opterr = 0;
+	const int option = getopt_long(argc, argv, short_options, options, &index);
+	if (option == -1 || option == '?' || index < 0)
+		return option;
+	const int word = optind - (optarg && optarg == argv[optind - 1] ? 2 : 1);
+	const size_t len = strlen(options[index].name);
+	if (!strncmp(argv[word] + 2, options[index].name, len))
+		return option;
+	optind = word + 1;
+	optarg = NULL;
+	return '?';
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <getopt.h>
 #include <stdint.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -20,6 +21,10 @@ int vxcap_verify(int argc, char **argv);
 int vxcap_pin(int argc, char **argv);
 int vxcap_unpin(int argc, char **argv);
 int vxcap_pins(int argc, char **argv);
+
+/* As getopt_long, which also says nothing; a long option cut short is unknown, as it could mean
+ * another one. Of that and of any '?', argv[optind - 1] is the word. */
+int vxcap_option(int argc, char **argv, const char *short_options, const struct option *options);
 
 /* One line on standard error, plain. */
 void vxcap_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

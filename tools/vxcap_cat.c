@@ -5,7 +5,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -134,8 +133,7 @@ static int parse(struct cat *cat, int argc, char **argv, struct err *err)
 {
 	int option, ret;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "f:w:v", OPTIONS, NULL)) != -1) {
+	while ((option = vxcap_option(argc, argv, VXCAP_KEYS_SHORT "f:w:v", OPTIONS)) != -1) {
 		ret = take_option(cat, option, optarg ? optarg : argv[optind - 1], err);
 		if (ret)
 			return ret;

@@ -7,7 +7,6 @@
 #include "vxcap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -256,8 +255,7 @@ static int parse(struct keys *keys, int argc, char **argv, struct err *err)
 {
 	int option;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "lr:", OPTIONS, NULL)) != -1) {
+	while ((option = vxcap_option(argc, argv, VXCAP_KEYS_SHORT "lr:", OPTIONS)) != -1) {
 		int ret = vxcap_keys_option(&keys->keys, option, optarg, err);
 
 		if (ret == -ENOENT)

@@ -4,7 +4,6 @@
 #include "vxcap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -254,8 +253,7 @@ int vxcap_ls(int argc, char **argv)
 	struct err err;
 	int option, code = EXIT_FAILED;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT "s", OPTIONS, NULL)) != -1) {
+	while ((option = vxcap_option(argc, argv, VXCAP_KEYS_SHORT "s", OPTIONS)) != -1) {
 		int ret = vxcap_keys_option(&list.keys, option, optarg, &err);
 
 		if (ret == -ENOENT)

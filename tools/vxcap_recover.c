@@ -7,7 +7,6 @@
 #include "vxcap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -422,9 +421,8 @@ static int parse(struct recover *recover, int argc, char **argv, struct err *err
 {
 	int option;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT VXCAP_RECIPIENTS_SHORT "w:",
-				     OPTIONS, NULL)) != -1) {
+	while ((option = vxcap_option(
+			argc, argv, VXCAP_KEYS_SHORT VXCAP_RECIPIENTS_SHORT "w:", OPTIONS)) != -1) {
 		int ret = vxcap_keys_option(&recover->keys, option, optarg, err);
 
 		if (ret == -ENOENT)

@@ -5,7 +5,6 @@
 #include "vxcap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,9 +125,8 @@ static int parse(struct rewrap *rewrap, int argc, char **argv, struct err *err)
 {
 	int option;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, VXCAP_KEYS_SHORT VXCAP_RECIPIENTS_SHORT "w:",
-				     OPTIONS, NULL)) != -1) {
+	while ((option = vxcap_option(
+			argc, argv, VXCAP_KEYS_SHORT VXCAP_RECIPIENTS_SHORT "w:", OPTIONS)) != -1) {
 		const int ret = take_option(rewrap, option, optarg, err);
 
 		if (ret == -ENOENT)

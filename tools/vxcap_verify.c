@@ -5,7 +5,6 @@
 #include "vxcap.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
@@ -277,9 +276,8 @@ int vxcap_verify(int argc, char **argv)
 	struct verify v = {.folders = json_array()};
 	int option, code = EXIT_DONE;
 
-	opterr = 0;
 	while (code == EXIT_DONE &&
-	       (option = getopt_long(argc, argv, VXCAP_KEYS_SHORT, OPTIONS, NULL)) != -1)
+	       (option = vxcap_option(argc, argv, VXCAP_KEYS_SHORT, OPTIONS)) != -1)
 		code = take_option(&v, option);
 	if (code == EXIT_DONE && optind == argc)
 		code = vxcap_usage("verify needs a DIR or a FILE");
