@@ -38,7 +38,7 @@ static const char HELP[] =
 	"       plain      complete, not encrypted\n"
 	"       truncated  its writer did not finish it: a crash, or a full disk\n"
 	"       open       being written, or left by a crash and not yet found by the next start\n"
-	"       recovered  truncated, and `vxcap recover` has made a whole file of it in this folder\n"
+	"       recovered  `vxcap recover` has made a whole file of it, by its name, in this folder\n"
 	"     A file that cannot be read is named, files of a DIR that KEY does not open are counted,\n"
 	"     and the others are listed; exit code 1.\n"
 	"       -s, --sessions  below each file its sessions: name, VNI, source, what they are called\n"

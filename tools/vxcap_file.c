@@ -22,6 +22,9 @@
 #define TRUNC "_trunc."
 #define INDEX ".index"
 
+/* Of what was altered in parts. */
+#define WAY_OUT "; vxcap recover takes what is not altered"
+
 #define HEAD_LEN 4096u /* what age's header is read by */
 /* As much as an index holds (pack.h). */
 #define INDEX_MAX (PACK_FRAMES_MAX * 64u + PACK_FILTERS_MAX + PACK_DEFINITIONS_MAX)
@@ -363,7 +366,9 @@ int vxcap_file_read_frame(struct vxcap_file *file, unsigned i, uint8_t *out, str
 
 	expect(file, frame->offset, frame->len);
 	const int ret = unpack_read(file->unpack, i, out, &cause);
-	return ret ? err_set(err, ret, "%s: %s", file->path, cause.text) : 0;
+	return ret ? err_set(err, ret, "%s: %s%s", file->path, cause.text,
+			     ret == -EBADMSG ? WAY_OUT : "")
+		   : 0;
 }
 
 int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, struct err *err)
@@ -376,7 +381,8 @@ int vxcap_file_open(struct vxcap_file *file, const struct vxcap_keys *keys, stru
 		file->altered_at = UINT64_MAX;
 		ret = open_content(file, &cause);
 		if (ret)
-			err_set(err, ret, "%s: %s", file->path, cause.text);
+			err_set(err, ret, "%s: %s%s", file->path, cause.text,
+				ret == -EBADMSG && file->altered_at < UINT64_MAX ? WAY_OUT : "");
 	}
 	if (ret)
 		vxcap_file_close(file);

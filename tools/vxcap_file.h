@@ -56,7 +56,8 @@ struct vxcap_file {
 	uint64_t size;
 	bool is_sealed;
 	bool is_part;      /* by its name: being written, or left by a crash */
-	bool is_recovered; /* found in a folder, unfinished, beside the whole file made of it */
+	bool is_recovered; /* found in a folder, unfinished or altered, beside the file made of it
+			    */
 	bool is_trunc; /* by its name, or after vxcap_file_open by its content: ends too early */
 	int recipients;
 	/* after vxcap_file_open */

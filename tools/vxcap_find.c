@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,15 @@
 #include "vxcap_time.h"
 #include "vxcap_url.h"
 
-#define PART  ".part"
-#define TRUNC "_trunc."
+#define PART   ".part"
+#define TRUNC  "_trunc."
+#define MENDED "_recovered.pcapng.zst.age"
 
 /* Of a folder on another host, which may have as many names as it likes. */
 #define FILES_MAX 1000000u
+
+/* Names with the same number that are looked at: of a probe's, two have it. */
+#define ALIKE_MAX 16u
 
 /* Lines that say which files are left out. */
 #define LEFT_MAX 8u
@@ -86,15 +91,85 @@ bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len)
 	       start <= begun && begun <= end;
 }
 
-/* Of the files of one folder, from the first on: those that were recovered into another. */
-static void find_recovered(struct vxcap_files *files, size_t first, size_t dir_len)
+size_t vxcap_file_base(const char *name)
 {
-	for (size_t i = first; i < files->n; i++) {
-		const char *stem;
-		const size_t len = vxcap_file_stem(files->file[i].path + dir_len, &stem);
-		for (size_t j = first; j < files->n && len > 0; j++)
-			files->file[i].is_recovered |=
-				vxcap_file_is_whole_of(files->file[j].path + dir_len, stem, len);
+	static const char *const ends[] = {".pcapng.zst", ".pcapng.zst.age"};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && name[0] != '.'; i++)
+		if (ends_with(name, ends[i]))
+			return strlen(name) - strlen(ends[i]);
+	return 0;
+}
+
+/* The files of one folder, sorted. */
+struct folder {
+	struct vxcap_file *file;
+	size_t n, dir_len;
+};
+
+static const char *name_in(const struct folder *folder, size_t i)
+{
+	return folder->file[i].path + folder->dir_len;
+}
+
+/* How many names are not behind text, of which len bytes count. */
+static size_t count_up_to(const struct folder *folder, const char *text, size_t len)
+{
+	size_t from = 0, to = folder->n;
+
+	while (from < to) {
+		const size_t middle = from + (to - from) / 2;
+		if (strncmp(name_in(folder, middle), text, len) <= 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* The whole file stands before the stem or close behind: NAME_000007 is in few names. */
+static bool has_whole_of(const struct folder *folder, const char *stem, size_t len)
+{
+	const size_t end = count_up_to(folder, stem, len);
+
+	for (size_t i = end; i > 0 && end - i < ALIKE_MAX; i--)
+		if (vxcap_file_is_whole_of(name_in(folder, i - 1), stem, len))
+			return true;
+	return false;
+}
+
+/* Of X.pcapng.zst.age: X_recovered.pcapng.zst.age, which recover makes when parts were altered. */
+static bool has_mended(const struct folder *folder, const char *name)
+{
+	const size_t base = vxcap_file_base(name);
+	char wanted[PATH_MAX];
+
+	const int len = snprintf(wanted, sizeof(wanted), "%.*s" MENDED, (int)base, name);
+	if (base == 0 || len < 0 || (size_t)len >= sizeof(wanted))
+		return false;
+	const size_t end = count_up_to(folder, wanted, (size_t)len + 1);
+	return end > 0 && !strcmp(name_in(folder, end - 1), wanted);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(((const struct vxcap_file *)a)->path, ((const struct vxcap_file *)b)->path);
+}
+
+/* Sorts the files of one folder, from the first on, and finds those that were recovered into
+ * another. */
+static void sort_folder(struct vxcap_files *files, size_t first, size_t dir_len)
+{
+	const struct folder folder = {files->file + first, files->n - first, dir_len};
+
+	if (folder.n == 0)
+		return;
+	qsort(folder.file, folder.n, sizeof(*folder.file), compare_paths);
+	for (size_t i = 0; i < folder.n; i++) {
+		const char *name = name_in(&folder, i), *stem;
+		const size_t len = vxcap_file_stem(name, &stem);
+		folder.file[i].is_recovered =
+			(len > 0 && has_whole_of(&folder, stem, len)) || has_mended(&folder, name);
 	}
 }
 
@@ -112,7 +187,7 @@ static int add_name(struct vxcap_files *files, const char *dir, const char *name
 static int add_folder(struct vxcap_files *files, const char *dir, struct err *err)
 {
 	struct dirent **entries;
-	const int n = scandir(dir, &entries, select_stored, alphasort);
+	const int n = scandir(dir, &entries, select_stored, NULL);
 	const size_t first = files->n;
 	int ret = 0;
 
@@ -124,7 +199,7 @@ static int add_folder(struct vxcap_files *files, const char *dir, struct err *er
 		free(entries[i]);
 	}
 	free(entries);
-	find_recovered(files, first, strlen(dir) + 1);
+	sort_folder(files, first, strlen(dir) + 1);
 	return ret;
 }
 
@@ -162,11 +237,6 @@ static int take_name(void *arg, const char *name, uint64_t size)
 	return ret;
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-	return strcmp(((const struct vxcap_file *)a)->path, ((const struct vxcap_file *)b)->path);
-}
-
 /* A folder of another host, or one file. */
 static int add_url(struct vxcap_files *files, const char *url, struct err *err)
 {
@@ -184,10 +254,8 @@ static int add_url(struct vxcap_files *files, const char *url, struct err *err)
 			files->file[first].remote = files->remote;
 		return ret;
 	}
-	if (!ret && files->n > first) {
-		qsort(files->file + first, files->n - first, sizeof(*files->file), compare_paths);
-		find_recovered(files, first, strlen(url) + 1);
-	}
+	if (!ret)
+		sort_folder(files, first, strlen(url) + 1);
 	return ret;
 }
 

@@ -45,5 +45,7 @@ int vxcap_files_follow(struct vxcap_files *files, struct vxcap_file *file);
 /* NAME_000007_20261121T230254Z of .NAME_000007_20261121T230254Z.part and of its trunc file: the
  * length, 0 for any other name. *stem points into name. */
 size_t vxcap_file_stem(const char *name, const char **stem);
+/* X of X.pcapng.zst and X.pcapng.zst.age: the length, 0 for any other name. */
+size_t vxcap_file_base(const char *name);
 /* The name is that of the whole file that recover makes of the one with this stem. */
 bool vxcap_file_is_whole_of(const char *name, const char *stem, size_t len);

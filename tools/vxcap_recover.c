@@ -294,8 +294,8 @@ static char *whole_path(const struct vxcap_file *file)
 	const bool is_stored = len > 0;
 	if (is_stored)
 		name_time(end, last_ns);
-	else
-		len = strcspn(stem = name, ".");
+	else if ((len = vxcap_file_base(stem = name)) == 0)
+		len = strcspn(name, ".");
 	/* The stem has when the file was begun; a packet that came late may be earlier. */
 	if (is_stored && first_ns <= last_ns && len > VXCAP_TIME_NAME_LEN &&
 	    vxcap_time_from_name(&ignored, stem + len - VXCAP_TIME_NAME_LEN) == stem + len) {
