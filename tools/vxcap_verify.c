@@ -127,12 +127,12 @@ static void add_result(struct verify *v, const char *folder, const struct vxcap_
 		v->folders,
 		json_pack("{s:o, s:b, s:I, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}",
 			  "folder", vxcap_json_text(folder), "ok", !r->findings, "entries",
-			  (json_int_t)r->entries, "head", r->entries ? head : NULL,
-			  "first_key", r->entries ? key : NULL, "anchored",
-			  (json_int_t)r->anchored, "good", (json_int_t)r->good, "made",
-			  (json_int_t)r->made, "expired", (json_int_t)r->expired, "open",
-			  (json_int_t)r->open, "unopened", (json_int_t)r->unopened, "findings",
-			  (json_int_t)r->findings, "remarks", v->remarks));
+			  (json_int_t)r->entries, "head", r->entries ? head : NULL, "first_key",
+			  r->entries ? key : NULL, "anchored", (json_int_t)r->anchored, "good",
+			  (json_int_t)r->good, "made", (json_int_t)r->made, "expired",
+			  (json_int_t)r->expired, "open", (json_int_t)r->open, "unopened",
+			  (json_int_t)r->unopened, "findings", (json_int_t)r->findings, "remarks",
+			  v->remarks));
 }
 
 /* ---- work ---- */

@@ -16,7 +16,7 @@
 	(sizeof(SEAL_VERSION) - 1 + SEAL_RECIPIENTS_MAX * SEAL_STANZA_LEN + SEAL_MAC_LEN +         \
 	 SEAL_SALT)
 
-#define PAGE_LEN    4096u
+#define PAGE_LEN 4096u
 /* Of a cipher: 1,121 bytes were measured with OpenSSL 3.0. */
 #define OPENSSL_LEN 2048u
 

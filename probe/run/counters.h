@@ -26,7 +26,8 @@ struct counters;
 int counters_name(char *name, size_t cap, const char *dir, struct err *err);
 
 /* Reads what the last run left, into *last (end_ns 0: nothing, or nothing that is whole). It stays
- * until something is written: a start that fails leaves it for the next one. -EBUSY: another probe has the file; else why it cannot be had, with a sentence. */
+ * until something is written: a start that fails leaves it for the next one. -EBUSY: another probe
+ * has the file; else why it cannot be had, with a sentence. */
 int counters_open(struct counters **out, const char *name, struct stats_last_run *last,
 		  struct err *err);
 /* Leaves the file, for the next run; remove: takes it away, since this one ends in order. Takes
